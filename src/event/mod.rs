@@ -1,0 +1,207 @@
+//! The usage event, version 1: the public contract of what leaves the process.
+//!
+//! One event per request. Absent means unknown; zero is a value. Within version 1 fields are only ever added; the JSON
+//! Schema in `deploy/schema/usage.v1.json` is generated from these types and golden-tested. No I/O happens here.
+
+mod parts;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Timestamp, Usage};
+
+pub use parts::{Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, RequestFacts, Sequence, Timing, Workload};
+
+/// CloudEvents `type` of every usage event.
+pub const TYPE: &str = "dev.tollgate.usage.v1";
+/// An encoded event is never longer than this; longer ones lose `raw`, then long texts, and carry a flag.
+pub const MAX_BYTES: usize = 8 * 1024;
+
+/// The envelope: CloudEvents 1.0, structured mode.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct UsageEvent {
+    /// Always `1.0`.
+    pub specversion: String,
+    /// `<spool>-<epoch>-<number>`: the same however often the event is delivered.
+    pub id: String,
+    /// `/tollgate/<instance>`.
+    pub source: String,
+    /// Always [`TYPE`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The organization, else the key id, else `anonymous`.
+    pub subject: String,
+    /// When the request arrived.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub time: Timestamp,
+    /// Always `application/json`.
+    pub datacontenttype: String,
+    /// The event itself.
+    pub data: UsageData,
+}
+
+/// What happened in one request.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct UsageData {
+    /// Its place in the spool; numbers are dense per spool and epoch.
+    pub sequence: Sequence,
+    /// Our name for the request; the client has it from `x-request-id`.
+    pub request_id: String,
+    /// From the caller's `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// 1, or one more for each retry that the client's SDK says it is.
+    pub attempt: u32,
+    /// The key record's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// The organization that pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<String>,
+    /// The key's group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The end user that the request names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<String>,
+    /// From the `session-id` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// From the `x-connection-id` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<String>,
+    /// Free labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Where the caller runs, when the sidecar was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    /// How the request reached us.
+    pub capture: Capture,
+    /// The wire format, such as `openai.chat`; `unknown` where bytes and time are all that is measured.
+    pub dialect: String,
+    /// What was asked for: `chat`, `completion`, `embeddings`, or `other`.
+    pub operation: String,
+    /// The configured upstream's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// Who runs the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The host that was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The model that the request names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_requested: Option<String>,
+    /// The model that the answer names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_served: Option<String>,
+    /// Whether the answer was a stream.
+    pub stream: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status that the client was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The status that the upstream gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
+    /// Every finish reason, in order of appearance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finish_reasons: Vec<String>,
+    /// Who failed at which step, or why we refused: a code from a closed set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Tokens.
+    pub usage: Usage,
+    /// What we counted ourselves, when we did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalCount>,
+    /// What reached the client.
+    pub delivered: Delivered,
+    /// Durations from a monotonic clock.
+    pub timing: Timing,
+    /// What it cost, when the price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// What was reserved and settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsUsed>,
+    /// What the request asked for.
+    pub request: RequestFacts,
+    /// Things worth knowing: `usage_injected`, `usage_hidden`, `usage_partial`, `meter_truncated`, `meter_error`, ….
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+}
+
+/// An event does not fit into [`MAX_BYTES`] even without its long texts. Cannot happen for events that we build.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// JSON could not be written.
+    #[error("the usage event could not be written as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl UsageEvent {
+    /// Encodes as one line of JSON of at most [`MAX_BYTES`]: texts are cut to sane lengths, and `raw` is left out first
+    /// when it does not fit; either sets the flag `event_truncated`.
+    pub fn encode(&mut self) -> Result<Vec<u8>, EncodeError> {
+        let cut = self.data.clamp_texts();
+        if cut {
+            self.data.flag("event_truncated");
+        }
+        let mut bytes = Vec::with_capacity(1536);
+        serde_json::to_writer(&mut bytes, self)?;
+        if bytes.len() > MAX_BYTES && self.data.usage.raw.take().is_some() {
+            self.data.flag("event_truncated");
+            bytes.clear();
+            serde_json::to_writer(&mut bytes, self)?;
+        }
+        Ok(bytes)
+    }
+}
+
+impl UsageData {
+    /// Adds a flag once.
+    pub fn flag(&mut self, flag: &str) {
+        if !self.flags.iter().any(|f| f == flag) {
+            self.flags.push(flag.to_owned());
+        }
+    }
+
+    /// Client-given texts are cut so that an event stays within its bound whatever a client sends.
+    fn clamp_texts(&mut self) -> bool {
+        const LONGEST: usize = 256;
+        let texts = [
+            &mut self.trace_id,
+            &mut self.end_user,
+            &mut self.session_id,
+            &mut self.connection_id,
+            &mut self.model_requested,
+            &mut self.model_served,
+            &mut self.host,
+            &mut self.error,
+        ];
+        let mut cut = false;
+        for text in texts.into_iter().flatten().chain(&mut self.tags).chain(&mut self.finish_reasons) {
+            cut |= clamp(text, LONGEST);
+        }
+        for list in [&mut self.tags, &mut self.finish_reasons] {
+            cut |= list.len() > 8;
+            list.truncate(8);
+        }
+        cut
+    }
+}
+
+/// Cuts a text at a character boundary; whether it was too long.
+fn clamp(text: &mut String, longest: usize) -> bool {
+    if text.len() <= longest {
+        return false;
+    }
+    let end = (0..=longest).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text.truncate(end);
+    true
+}

@@ -1,0 +1,117 @@
+//! Every header name that Tollgate reads, sets or strips. No other module holds a header literal.
+
+use http::HeaderName;
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: HeaderName = HeaderName::from_static($text);)*
+    };
+}
+
+names! {
+    /// The service secret that must accompany some keys.
+    SECRET_KEY = "secretkey";
+    /// Anthropic's key header, accepted by many others.
+    X_API_KEY = "x-api-key";
+    /// UsageGuard's key header.
+    X_UG_API_KEY = "x-ug-api-key";
+    /// Azure's key header.
+    API_KEY = "api-key";
+    /// Google's key header.
+    X_GOOG_API_KEY = "x-goog-api-key";
+    /// UsageGuard's connection id.
+    X_CONNECTION_ID = "x-connection-id";
+    /// Groups calls into a session.
+    SESSION_ID = "session-id";
+    /// Our name for a request; also sent back to the client.
+    X_REQUEST_ID = "x-request-id";
+    /// W3C trace context.
+    TRACEPARENT = "traceparent";
+    /// W3C trace context, vendor part.
+    TRACESTATE = "tracestate";
+    /// W3C baggage.
+    BAGGAGE = "baggage";
+    /// Which attempt of the SDK's own retries this is, from 0.
+    X_STAINLESS_RETRY_COUNT = "x-stainless-retry-count";
+    /// Tells the SDKs whether a retry can help.
+    X_SHOULD_RETRY = "x-should-retry";
+    /// Which side limited the caller: `gateway` is us.
+    X_TOLLGATE_LIMIT_ORIGIN = "x-tollgate-limit-origin";
+    /// Proxies on the way, for loop detection and by custom.
+    FORWARDED = "forwarded";
+    /// Set by proxies in front.
+    X_FORWARDED_FOR = "x-forwarded-for";
+    /// Set by proxies in front.
+    X_FORWARDED_HOST = "x-forwarded-host";
+    /// Set by proxies in front.
+    X_FORWARDED_PROTO = "x-forwarded-proto";
+    /// Set by proxies in front.
+    X_FORWARDED_PORT = "x-forwarded-port";
+    /// Set by proxies in front.
+    X_REAL_IP = "x-real-ip";
+    /// Set by proxies in front.
+    X_ORIGINAL_URL = "x-original-url";
+    /// Old form of `Connection` for proxies.
+    PROXY_CONNECTION = "proxy-connection";
+    /// Hop-by-hop.
+    KEEP_ALIVE = "keep-alive";
+    /// Hop-by-hop, from the h2c upgrade.
+    HTTP2_SETTINGS = "http2-settings";
+    /// OpenAI's rate limit headers.
+    X_RATELIMIT_LIMIT_REQUESTS = "x-ratelimit-limit-requests";
+    /// Requests left.
+    X_RATELIMIT_REMAINING_REQUESTS = "x-ratelimit-remaining-requests";
+    /// When requests are whole again.
+    X_RATELIMIT_RESET_REQUESTS = "x-ratelimit-reset-requests";
+    /// Tokens per minute.
+    X_RATELIMIT_LIMIT_TOKENS = "x-ratelimit-limit-tokens";
+    /// Tokens left.
+    X_RATELIMIT_REMAINING_TOKENS = "x-ratelimit-remaining-tokens";
+    /// When tokens are whole again.
+    X_RATELIMIT_RESET_TOKENS = "x-ratelimit-reset-tokens";
+    /// Anthropic's rate limit headers.
+    ANTHROPIC_RATELIMIT_REQUESTS_LIMIT = "anthropic-ratelimit-requests-limit";
+    /// Requests left.
+    ANTHROPIC_RATELIMIT_REQUESTS_REMAINING = "anthropic-ratelimit-requests-remaining";
+    /// When requests are whole again, RFC 3339.
+    ANTHROPIC_RATELIMIT_REQUESTS_RESET = "anthropic-ratelimit-requests-reset";
+    /// Tokens per minute.
+    ANTHROPIC_RATELIMIT_TOKENS_LIMIT = "anthropic-ratelimit-tokens-limit";
+    /// Tokens left.
+    ANTHROPIC_RATELIMIT_TOKENS_REMAINING = "anthropic-ratelimit-tokens-remaining";
+    /// When tokens are whole again, RFC 3339.
+    ANTHROPIC_RATELIMIT_TOKENS_RESET = "anthropic-ratelimit-tokens-reset";
+}
+
+/// Headers that belong to one connection (RFC 9110 §7.6.1) or to its framing, and never travel on.
+pub const HOP_BY_HOP: [HeaderName; 10] = [
+    http::header::CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    http::header::PROXY_AUTHENTICATE,
+    http::header::PROXY_AUTHORIZATION,
+    http::header::TE,
+    http::header::TRAILER,
+    http::header::TRANSFER_ENCODING,
+    http::header::UPGRADE,
+    HTTP2_SETTINGS,
+];
+
+/// Headers by which a key may be sent, besides `Authorization` and `Proxy-Authorization`.
+pub const KEY_HEADERS: [HeaderName; 4] = [X_API_KEY, X_UG_API_KEY, API_KEY, X_GOOG_API_KEY];
+
+/// Headers that say who the client or its network is, or that are ours alone: stripped on the way to an upstream.
+pub const IDENTITY: [HeaderName; 9] = [
+    SECRET_KEY,
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_PORT,
+    X_REAL_IP,
+    X_ORIGINAL_URL,
+    X_CONNECTION_ID,
+];
+
+/// Trace headers: stripped towards third parties.
+pub const TRACE: [HeaderName; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];

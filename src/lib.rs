@@ -1,0 +1,12 @@
+//! Tollgate stands in front of any LLM endpoint, checks who calls, holds callers to limits, meters the answer as it
+//! streams through untouched, and publishes exactly one usage event per request.
+//!
+//! Read `proxy.rs` first: it tells the life of one request. Then follow the data:
+//! `listener` → `proxy` → `guard` → `upstream` → `meter` → `event` → `spool` → `sink`.
+//! Imports run one way only; `tests/it/shape.rs` holds the table.
+
+pub mod config;
+pub mod event;
+pub mod header;
+pub mod reject;
+pub mod types;
