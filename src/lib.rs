@@ -8,5 +8,6 @@
 pub mod config;
 pub mod event;
 pub mod header;
+pub mod metrics;
 pub mod reject;
 pub mod types;

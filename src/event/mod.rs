@@ -5,6 +5,9 @@
 
 mod parts;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Timestamp, Usage};
@@ -21,21 +24,21 @@ pub const MAX_BYTES: usize = 8 * 1024;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UsageEvent {
     /// Always `1.0`.
-    pub specversion: String,
+    pub specversion: Cow<'static, str>,
     /// `<spool>-<epoch>-<number>`: the same however often the event is delivered.
     pub id: String,
     /// `/tollgate/<instance>`.
-    pub source: String,
+    pub source: Arc<str>,
     /// Always [`TYPE`].
     #[serde(rename = "type")]
-    pub kind: String,
-    /// The organization, else the key id, else `anonymous`.
-    pub subject: String,
+    pub kind: Cow<'static, str>,
+    /// The organization, else the key id, else `anonymous`. Also the key of the Kafka message.
+    pub subject: Arc<str>,
     /// When the request arrived.
     #[cfg_attr(test, schemars(with = "String"))]
     pub time: Timestamp,
     /// Always `application/json`.
-    pub datacontenttype: String,
+    pub datacontenttype: Cow<'static, str>,
     /// The event itself.
     pub data: UsageData,
 }
@@ -47,7 +50,7 @@ pub struct UsageData {
     /// Its place in the spool; numbers are dense per spool and epoch.
     pub sequence: Sequence,
     /// Our name for the request; the client has it from `x-request-id`.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// From the caller's `traceparent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
@@ -55,13 +58,13 @@ pub struct UsageData {
     pub attempt: u32,
     /// The key record's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<String>,
+    pub key_id: Option<Arc<str>>,
     /// The organization that pays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub org_id: Option<String>,
+    pub org_id: Option<Arc<str>>,
     /// The key's group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    pub group: Option<Arc<str>>,
     /// The end user that the request names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_user: Option<String>,
@@ -80,18 +83,18 @@ pub struct UsageData {
     /// How the request reached us.
     pub capture: Capture,
     /// The wire format, such as `openai.chat`; `unknown` where bytes and time are all that is measured.
-    pub dialect: String,
+    pub dialect: Cow<'static, str>,
     /// What was asked for: `chat`, `completion`, `embeddings`, or `other`.
-    pub operation: String,
+    pub operation: Cow<'static, str>,
     /// The configured upstream's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<String>,
+    pub upstream: Option<Arc<str>>,
     /// Who runs the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
+    pub provider: Option<Arc<str>>,
     /// The host that was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
+    pub host: Option<Arc<str>>,
     /// The model that the request names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_requested: Option<String>,
@@ -113,7 +116,7 @@ pub struct UsageData {
     pub finish_reasons: Vec<String>,
     /// Who failed at which step, or why we refused: a code from a closed set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<Cow<'static, str>>,
     /// Tokens.
     pub usage: Usage,
     /// What we counted ourselves, when we did.
@@ -133,7 +136,7 @@ pub struct UsageData {
     pub request: RequestFacts,
     /// Things worth knowing: `usage_injected`, `usage_hidden`, `usage_partial`, `meter_truncated`, `meter_error`, ….
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
+    pub flags: Vec<Cow<'static, str>>,
 }
 
 /// An event does not fit into [`MAX_BYTES`] even without its long texts. Cannot happen for events that we build.
@@ -165,9 +168,9 @@ impl UsageEvent {
 
 impl UsageData {
     /// Adds a flag once.
-    pub fn flag(&mut self, flag: &str) {
+    pub fn flag(&mut self, flag: &'static str) {
         if !self.flags.iter().any(|f| f == flag) {
-            self.flags.push(flag.to_owned());
+            self.flags.push(Cow::Borrowed(flag));
         }
     }
 
@@ -181,8 +184,6 @@ impl UsageData {
             &mut self.connection_id,
             &mut self.model_requested,
             &mut self.model_served,
-            &mut self.host,
-            &mut self.error,
         ];
         let mut cut = false;
         for text in texts.into_iter().flatten().chain(&mut self.tags).chain(&mut self.finish_reasons) {

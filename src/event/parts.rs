@@ -1,5 +1,8 @@
 //! The parts of a usage event.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::NanoUsd;
@@ -9,7 +12,7 @@ use crate::types::NanoUsd;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Sequence {
     /// The spool's id.
-    pub spool: String,
+    pub spool: Arc<str>,
     /// Counts the starts of the process on this spool, from 1.
     pub epoch: u64,
     /// Dense within the epoch, from 1.
@@ -93,7 +96,7 @@ pub struct LocalCount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
     /// With which tokenizer.
-    pub tokenizer: String,
+    pub tokenizer: Cow<'static, str>,
 }
 
 /// What reached the client.
@@ -137,7 +140,7 @@ pub struct Timing {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cost {
     /// Always `USD`.
-    pub currency: String,
+    pub currency: Cow<'static, str>,
     /// Nano-USD in all.
     pub total_nano: NanoUsd,
     /// Nano-USD for the input.
@@ -145,7 +148,7 @@ pub struct Cost {
     /// Nano-USD for the output.
     pub output_nano: NanoUsd,
     /// The version of the price table.
-    pub price: String,
+    pub price: Arc<str>,
 }
 
 /// What a request reserved of its token limits, and what it settled to.

@@ -1,5 +1,7 @@
 //! What tokens cost: a dated table from model patterns to prices.
 
+use std::sync::Arc;
+
 use super::{NanoUsd, Pattern};
 
 /// Prices of one model in nano-USD per million tokens. A part without its own price costs what its whole costs.
@@ -23,7 +25,7 @@ pub struct Price {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PriceTable {
     /// Names the table on every event that it priced; a date by convention.
-    pub version: String,
+    pub version: Arc<str>,
     /// The rows in order.
     pub rows: Vec<Price>,
 }
