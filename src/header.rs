@@ -35,6 +35,8 @@ names! {
     X_STAINLESS_RETRY_COUNT = "x-stainless-retry-count";
     /// Tells the SDKs whether a retry can help.
     X_SHOULD_RETRY = "x-should-retry";
+    /// Our name for a request, also where the upstream has its own `x-request-id`.
+    X_TOLLGATE_REQUEST_ID = "x-tollgate-request-id";
     /// Which side limited the caller: `gateway` is us.
     X_TOLLGATE_LIMIT_ORIGIN = "x-tollgate-limit-origin";
     /// Proxies on the way, for loop detection and by custom.

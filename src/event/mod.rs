@@ -176,7 +176,7 @@ impl UsageData {
 
     /// Client-given texts are cut so that an event stays within its bound whatever a client sends.
     fn clamp_texts(&mut self) -> bool {
-        const LONGEST: usize = 256;
+        const LONGEST: usize = 200;
         let texts = [
             &mut self.trace_id,
             &mut self.end_user,
@@ -197,12 +197,19 @@ impl UsageData {
     }
 }
 
-/// Cuts a text at a character boundary; whether it was too long.
+/// Cuts a text so that it takes at most `longest` bytes as JSON; whether it was too long.
 fn clamp(text: &mut String, longest: usize) -> bool {
-    if text.len() <= longest {
-        return false;
-    }
-    let end = (0..=longest).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    text.truncate(end);
-    true
+    let mut written = 0;
+    let end = text.char_indices().find_map(|(at, letter)| {
+        written += match letter {
+            '"' | '\\' => 2,
+            letter if letter.is_ascii_control() => 6,
+            letter => letter.len_utf8(),
+        };
+        (written > longest).then_some(at)
+    });
+    end.inspect(|&end| text.truncate(end)).is_some()
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,11 @@ macro_rules! id {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The id as shared text.
+            pub fn to_arc(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
         }
 
         impl fmt::Display for $name {
@@ -70,6 +75,11 @@ impl RequestId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id as shared text.
+    pub fn to_arc(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 
