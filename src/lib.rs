@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod event;
+pub mod guard;
 pub mod header;
 pub mod metrics;
 pub mod reject;

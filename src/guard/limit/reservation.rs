@@ -1,0 +1,90 @@
+//! What one request holds of all its limits at once.
+//!
+//! Taken in the order concurrency, tokens, requests, in each the key's own limit first. On a refusal all that was taken
+//! goes back, except a request already counted by a narrower scope: the rate limiter takes nothing back, which is why
+//! it comes last. A request refused for its organization or overall thus costs its own key one request.
+
+use super::hold::Hold;
+use super::{Limited, RateView};
+use crate::reject::LimitState;
+
+/// The most that is reserved for the output of a request which does not bound it.
+const UNBOUNDED_OUTPUT: u64 = 1024;
+
+/// What a request may use.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::guard) struct Need {
+    pub(in crate::guard) input_tokens: u64,
+    pub(in crate::guard) max_output_tokens: Option<u64>,
+}
+
+pub(in crate::guard) struct Reservation {
+    holds: Holds,
+    tokens: Option<u64>,
+    rate: Option<RateView>,
+}
+
+/// Key, organization, overall.
+type Holds = [Option<Hold>; 3];
+
+impl Reservation {
+    pub(super) fn take(scopes: [Option<Limited>; 3], need: Need) -> Result<Self, LimitState> {
+        let tightest = scopes.iter().flatten().filter_map(|(_, limits)| limits.tokens_per_minute).min();
+        let tokens = tightest.map(|limit| need.tokens(limit));
+        let mut holds = enter(scopes)?;
+        match charge(&mut holds, tokens.unwrap_or(0)) {
+            Ok(rate) => Ok(Self { holds, tokens, rate }),
+            Err(state) => {
+                settle(&mut holds, 0);
+                Err(state)
+            }
+        }
+    }
+
+    pub(in crate::guard) fn reserved_tokens(&self) -> Option<u64> {
+        self.tokens
+    }
+
+    pub(in crate::guard) fn rate(&self) -> Option<RateView> {
+        self.rate
+    }
+
+    pub(in crate::guard) fn settle(&mut self, used: u64) {
+        settle(&mut self.holds, used);
+    }
+}
+
+impl Need {
+    /// The tokens to reserve under this limit. A request that does not bound its output is taken to want a little, but
+    /// never so much that a small limit could not admit it.
+    fn tokens(self, limit: u64) -> u64 {
+        self.input_tokens.saturating_add(self.max_output_tokens.unwrap_or(UNBOUNDED_OUTPUT.min(limit / 4)))
+    }
+}
+
+fn enter(scopes: [Option<Limited>; 3]) -> Result<Holds, LimitState> {
+    let mut holds = [const { None }; 3];
+    for (hold, (scope, limits)) in holds.iter_mut().zip(scopes.into_iter().flatten()) {
+        *hold = Some(scope.enter(limits)?);
+    }
+    Ok(holds)
+}
+
+/// Takes tokens, then requests, and says how the tightest limit on requests stands.
+fn charge(holds: &mut Holds, tokens: u64) -> Result<Option<RateView>, LimitState> {
+    for hold in holds.iter_mut().flatten() {
+        hold.take_tokens(tokens)?;
+    }
+    let mut tightest: Option<RateView> = None;
+    for hold in holds.iter_mut().flatten() {
+        let rate = hold.take_request()?;
+        tightest = tightest.into_iter().chain(rate).min_by_key(|rate| rate.remaining);
+    }
+    Ok(tightest)
+}
+
+fn settle(holds: &mut Holds, used: u64) {
+    for hold in holds.iter_mut().flatten() {
+        hold.settle(used);
+    }
+}

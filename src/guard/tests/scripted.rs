@@ -1,0 +1,68 @@
+//! A key source that does as told: holds fetches until released, fails, forgets.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Semaphore;
+
+use crate::config::LimitSet;
+use crate::guard::access::Access;
+use crate::guard::stats::Counters;
+use crate::guard::{Credential, FetchError, Fetching, Guard, KeySource};
+use crate::types::KeyRecord;
+
+#[derive(Clone, Debug)]
+pub(super) struct Scripted(Arc<Script>);
+
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) records: Mutex<Vec<KeyRecord>>,
+    pub(super) down: AtomicBool,
+    pub(super) fetches: AtomicU64,
+    /// One ticket is used up by each fetch.
+    pub(super) tickets: Semaphore,
+}
+
+impl Scripted {
+    pub(super) fn new(records: Vec<KeyRecord>, tickets: usize) -> Self {
+        Self(Arc::new(Script {
+            records: Mutex::new(records),
+            down: AtomicBool::new(false),
+            fetches: AtomicU64::new(0),
+            tickets: Semaphore::new(tickets),
+        }))
+    }
+
+    pub(super) fn guard(&self) -> Guard {
+        let counters = Arc::new(Counters::default());
+        let access = Access::by_key(Box::new(self.clone()), Vec::new(), &counters);
+        Guard::with(access, &LimitSet::default(), counters)
+    }
+
+    pub(super) fn fetches(&self) -> u64 {
+        self.0.fetches.load(SeqCst)
+    }
+}
+
+impl std::ops::Deref for Scripted {
+    type Target = Script;
+
+    fn deref(&self) -> &Script {
+        &self.0
+    }
+}
+
+impl KeySource for Scripted {
+    fn fetch<'a>(&'a self, credential: &'a Credential<'_>) -> Fetching<'a> {
+        Box::pin(async move {
+            self.fetches.fetch_add(1, SeqCst);
+            self.tickets.acquire().await.unwrap().forget();
+            if self.down.load(SeqCst) {
+                return Err(FetchError::Unreachable(Arc::new(std::io::Error::other("down"))));
+            }
+            let digest = credential.digest();
+            let records = self.records.lock().unwrap();
+            Ok(records.iter().find(|record| record.key == digest).cloned().map(Arc::new))
+        })
+    }
+}
