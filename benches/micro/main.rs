@@ -1,0 +1,2 @@
+//! What the pieces cost, one at a time: see `benches/README.md`.
+fn main() {}
