@@ -6,6 +6,7 @@
 //! Imports run one way only; `tests/it/shape.rs` holds the table.
 
 pub mod config;
+pub mod dialect;
 pub mod event;
 pub mod guard;
 pub mod header;
