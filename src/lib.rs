@@ -12,4 +12,5 @@ pub mod guard;
 pub mod header;
 pub mod metrics;
 pub mod reject;
+pub mod spool;
 pub mod types;
