@@ -12,5 +12,6 @@ pub mod guard;
 pub mod header;
 pub mod metrics;
 pub mod reject;
+pub mod sink;
 pub mod spool;
 pub mod types;
