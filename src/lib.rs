@@ -15,3 +15,4 @@ pub mod reject;
 pub mod sink;
 pub mod spool;
 pub mod types;
+pub mod upstream;
