@@ -19,12 +19,22 @@ names! {
     API_KEY = "api-key";
     /// Google's key header.
     X_GOOG_API_KEY = "x-goog-api-key";
+    /// Swarms' organization.
+    SWARMS_ORGANIZATION = "swarms-organization";
+    /// OpenAI's organization.
+    OPENAI_ORGANIZATION = "openai-organization";
+    /// OpenAI's project, which narrows the organization.
+    OPENAI_PROJECT = "openai-project";
+    /// The organization, by custom.
+    X_ORGANIZATION = "x-organization";
     /// UsageGuard's connection id.
     X_CONNECTION_ID = "x-connection-id";
     /// Groups calls into a session.
     SESSION_ID = "session-id";
     /// Our name for a request; also sent back to the client.
     X_REQUEST_ID = "x-request-id";
+    /// The same, as Anthropic writes it.
+    REQUEST_ID = "request-id";
     /// W3C trace context.
     TRACEPARENT = "traceparent";
     /// W3C trace context, vendor part.
@@ -117,3 +127,16 @@ pub const IDENTITY: [HeaderName; 9] = [
 
 /// Trace headers: stripped towards third parties.
 pub const TRACE: [HeaderName; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
+
+/// Organization headers that only we read: stripped on the way to an upstream.
+pub const OWN_ORGANIZATION: [HeaderName; 2] = [SWARMS_ORGANIZATION, X_ORGANIZATION];
+
+/// Headers that say which account of the provider pays: they belong to the credential and travel only with the client's own.
+pub const PROVIDER_ACCOUNT: [HeaderName; 2] = [OPENAI_ORGANIZATION, OPENAI_PROJECT];
+
+/// The state of our own request limit on an admitted answer, under names that no provider uses.
+pub const RATE: [HeaderName; 3] = [
+    HeaderName::from_static("x-tollgate-ratelimit-limit-requests"),
+    HeaderName::from_static("x-tollgate-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-tollgate-ratelimit-reset-requests"),
+];

@@ -6,9 +6,16 @@
 //! Imports run one way only; `tests/it/shape.rs` holds the table.
 
 pub mod config;
+pub mod dialect;
 pub mod event;
 pub mod guard;
 pub mod header;
+pub mod listener;
 pub mod metrics;
 pub mod reject;
+pub mod shutdown;
+pub mod sink;
+pub mod spool;
+pub mod telemetry;
 pub mod types;
+pub mod upstream;

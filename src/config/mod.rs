@@ -1,9 +1,42 @@
 //! From a configuration as written (file, environment, flags) to a checked one: all problems at once, each with where
 //! it stands, what is wrong and how to mend it.
+//!
+//! `load` tells the way: `tree` reads a file into values that know their place, `layers` lays variables and flags over
+//! it, and one file per section makes the checked form, reading through `section` and `field`. Nothing is kept between
+//! two loads; a secret is in the checked form and nowhere else.
 
 mod checked;
+mod context;
+mod environment;
+mod events;
+mod field;
+mod guard;
+mod kafka;
+mod keys;
+mod layers;
+mod limits;
+mod load;
+mod prices;
+mod problem;
+mod process;
+mod proxy;
+mod secret;
+mod section;
+mod suggest;
+mod tree;
+mod upstreams;
+mod url;
+mod watch;
+
+#[cfg(test)]
+mod tests;
 
 pub use checked::{
     Config, Credential, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka, KafkaFormat, LimitSet,
     Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull, Workload,
 };
+pub use keys::load_keys;
+pub use load::{Loaded, Sources, load};
+pub use prices::load_prices;
+pub use problem::{Origin, Problem, Problems};
+pub use watch::Watcher;

@@ -1,0 +1,69 @@
+//! `guard:`, who may call.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::field::{Field, quote};
+use super::section::Section;
+use super::{Guard, GuardMode, keys};
+
+const ORGANIZATION_HEADERS: [&str; 3] = ["swarms-organization", "openai-organization", "x-organization"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Open,
+    Keys,
+    Remote,
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Guard {
+    let written = section.take("mode");
+    let words = [("open", Mode::Open), ("keys", Mode::Keys), ("remote", Mode::Remote)];
+    let mode = written.as_ref().and_then(|field| field.choice(&words));
+    let keys = section.take("keys");
+    if let Some(remote) = section.take("remote") {
+        remote.problem("a remote guard is not in this version yet", "Take it out, and use 'keys: { file: … }'.");
+    }
+    let mode = match (mode, &written, keys) {
+        (Some(Mode::Remote), Some(field), _) => {
+            field.problem("the mode 'remote' is not in this version yet", "Use open or keys.");
+            GuardMode::Open
+        }
+        (Some(Mode::Open), _, Some(keys)) => {
+            keys.warn("with mode 'open' no key is asked for", "Set mode: keys, or take the keys out.");
+            GuardMode::Open
+        }
+        (_, _, Some(field)) => from_keys(field).unwrap_or(GuardMode::Open),
+        (Some(Mode::Keys), Some(field), None) => {
+            field.problem("mode 'keys' needs to know the keys", "Add keys: { file: keys.yaml } beside it.");
+            GuardMode::Open
+        }
+        _ => GuardMode::Open,
+    };
+    Guard { mode, organization_headers: organization_headers(&mut section) }
+}
+
+fn from_keys(field: Field<'_>) -> Option<GuardMode> {
+    let mut section = field.section();
+    let file = section.require("file", "Name the keys file: file: keys.yaml.")?;
+    let path = file.file_path()?;
+    let records = keys::from_config(&file, &path);
+    Some(GuardMode::Keys { file: path, records: Arc::new(records) })
+}
+
+fn organization_headers(section: &mut Section<'_>) -> Vec<HeaderName> {
+    let mut headers = section.section("headers");
+    let Some(field) = headers.take("organization") else {
+        return ORGANIZATION_HEADERS.into_iter().map(HeaderName::from_static).collect();
+    };
+    let texts = field.texts();
+    let parsed = texts.into_iter().filter_map(|text| {
+        let name = text.parse().ok();
+        if name.is_none() {
+            field.problem(format!("{} is not a header name", quote(text)), "Write them as [X-Organization].");
+        }
+        name
+    });
+    parsed.collect()
+}

@@ -1,0 +1,228 @@
+//! A whole answer or a chunk of a stream, parsed.
+//!
+//! Each part is taken as raw JSON first and read on its own, so that an odd part costs its own facts and no others.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::usage::UsageObject;
+use crate::dialect::{Flags, Reading, lenient};
+
+type Raw<'a> = Option<&'a RawValue>;
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default)]
+    model: Raw<'a>,
+    #[serde(borrow, default)]
+    usage: Raw<'a>,
+    #[serde(borrow, default)]
+    x_groq: Raw<'a>,
+    #[serde(borrow, default)]
+    choices: Raw<'a>,
+    #[serde(borrow, default)]
+    error: Raw<'a>,
+}
+
+/// Groq repeats usage here, and in streams had it only here.
+#[derive(Deserialize)]
+struct XGroq<'a> {
+    #[serde(borrow, default)]
+    usage: Raw<'a>,
+    #[serde(borrow, default)]
+    error: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow, default)]
+    finish_reason: Raw<'a>,
+    #[serde(borrow, default)]
+    delta: Raw<'a>,
+    #[serde(borrow, default)]
+    message: Raw<'a>,
+    #[serde(borrow, default)]
+    text: Raw<'a>,
+    // Moonshot's streams have it here.
+    #[serde(borrow, default)]
+    usage: Raw<'a>,
+}
+
+/// What was generated: a stream's `delta` or a whole answer's `message`.
+#[derive(Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(borrow, default)]
+    content: Raw<'a>,
+    #[serde(borrow, default)]
+    reasoning_content: Raw<'a>,
+    #[serde(borrow, default)]
+    reasoning: Raw<'a>,
+    #[serde(borrow, default)]
+    refusal: Raw<'a>,
+    #[serde(borrow, default)]
+    tool_calls: Raw<'a>,
+    #[serde(borrow, default)]
+    function_call: Raw<'a>,
+    #[serde(borrow, default)]
+    audio: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall<'a> {
+    #[serde(borrow, default)]
+    function: Raw<'a>,
+    // OpenAI's custom tools.
+    #[serde(borrow, default)]
+    custom: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow, default)]
+    name: Raw<'a>,
+    #[serde(borrow, default, alias = "input")]
+    arguments: Raw<'a>,
+}
+
+/// A part of a content list. Mistral wraps reasoning as a list of parts in `thinking`.
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, default)]
+    text: Raw<'a>,
+    #[serde(borrow, default)]
+    thinking: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+struct Audio<'a> {
+    #[serde(borrow, default)]
+    transcript: Raw<'a>,
+    #[serde(borrow, default)]
+    data: Raw<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct ErrorObject<'a> {
+    #[serde(borrow, default)]
+    code: Raw<'a>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Raw<'a>,
+}
+
+/// Reads a payload; what cannot be read sets a flag.
+pub(super) fn read(payload: &[u8], reading: &mut Reading) {
+    match lenient::whole_object::<Answer<'_>>(payload) {
+        Some(answer) => take(&answer, reading),
+        None => reading.flag(Flags::METER_ERROR),
+    }
+}
+
+fn take(answer: &Answer<'_>, reading: &mut Reading) {
+    reading.served(lenient::text(answer.model));
+    let groq = part::<XGroq<'_>>(answer.x_groq, reading);
+    let choices = part::<Vec<Choice<'_>>>(answer.choices, reading).unwrap_or_default();
+    let in_choice = choices.iter().rev().find_map(|choice| choice.usage);
+    let in_groq = groq.as_ref().and_then(|groq| groq.usage);
+    if let Some(raw) = answer.usage.or(in_groq).or(in_choice) {
+        take_usage(raw, reading);
+    }
+    if let Some(raw) = answer.error.or(groq.and_then(|groq| groq.error)) {
+        reading.failed(error_code(raw));
+    }
+    for choice in &choices {
+        take_choice(choice, reading);
+    }
+}
+
+fn take_usage(raw: &RawValue, reading: &mut Reading) {
+    let Some(usage) = lenient::whole_object::<UsageObject<'_>>(raw.get().as_bytes()) else {
+        return reading.flag(Flags::METER_ERROR);
+    };
+    reading.reported(&usage.counts(), raw);
+    reading.provider_cost = usage.cost().or(reading.provider_cost);
+}
+
+fn take_choice(choice: &Choice<'_>, reading: &mut Reading) {
+    reading.finished(lenient::text(choice.finish_reason));
+    take_text(choice.text, reading);
+    for raw in [choice.delta, choice.message] {
+        if let Some(message) = part::<Message<'_>>(raw, reading) {
+            take_message(&message, reading);
+        }
+    }
+}
+
+/// Notes what a message or delta carries.
+pub(super) fn take_message(message: &Message<'_>, reading: &mut Reading) {
+    // Some send the same reasoning under both names.
+    let reasoning = message.reasoning_content.filter(|raw| raw.get() != "\"\"").or(message.reasoning);
+    for text in [reasoning, message.content, message.refusal] {
+        take_text(text, reading);
+    }
+    if message.tool_calls.is_some() {
+        for call in part::<Vec<ToolCall<'_>>>(message.tool_calls, reading).unwrap_or_default() {
+            take_function(call.function.or(call.custom), reading);
+        }
+    }
+    take_function(message.function_call, reading);
+    if let Some(audio) = part::<Audio<'_>>(message.audio, reading) {
+        take_text(audio.transcript, reading);
+        reading.had_content |= audio.data.is_some_and(|data| string(data).is_some_and(|data| !data.is_empty()));
+    }
+}
+
+fn take_function(raw: Raw<'_>, reading: &mut Reading) {
+    let Some(function) = part::<Function<'_>>(raw, reading) else { return };
+    // The model writes the name too, but only arguments are content.
+    reading.side_text(function.name.and_then(string).unwrap_or_default());
+    match function.arguments {
+        Some(raw) if raw.get().starts_with('{') => reading.content(raw.get()),
+        arguments => take_text(arguments, reading),
+    }
+}
+
+/// Notes a text: a string, or a list of parts with texts.
+pub(super) fn take_text(raw: Raw<'_>, reading: &mut Reading) {
+    let Some(raw) = raw else { return };
+    if let Some(text) = string(raw) {
+        return reading.content(text);
+    }
+    if !raw.get().starts_with('[') {
+        return;
+    }
+    for item in part::<Vec<Part<'_>>>(Some(raw), reading).unwrap_or_default() {
+        reading.content(item.text.and_then(string).unwrap_or_default());
+        let Some(thinking) = item.thinking else { continue };
+        reading.content(string(thinking).unwrap_or_default());
+        if thinking.get().starts_with('[') {
+            for thought in part::<Vec<Part<'_>>>(Some(thinking), reading).unwrap_or_default() {
+                reading.content(thought.text.and_then(string).unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// What stands between the quotes, when it is a string.
+fn string(raw: &RawValue) -> Option<&str> {
+    raw.get().strip_prefix('"')?.strip_suffix('"')
+}
+
+/// A part that is there, read; an odd one sets a flag.
+fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) -> Option<T> {
+    let read = serde_json::from_str(raw?.get());
+    if read.is_err() {
+        reading.flag(Flags::METER_ERROR);
+    }
+    read.ok()
+}
+
+/// An error's code, else its type. Its text is not for events: it may quote the prompt.
+fn error_code(raw: &RawValue) -> String {
+    let object = serde_json::from_str::<ErrorObject<'_>>(raw.get()).unwrap_or_default();
+    let code = lenient::text(object.code).or_else(|| number(object.code)).or_else(|| lenient::text(object.kind));
+    code.unwrap_or_else(|| "error".to_owned())
+}
+
+fn number(raw: Raw<'_>) -> Option<String> {
+    raw?.get().parse::<i64>().ok().map(|code| code.to_string())
+}

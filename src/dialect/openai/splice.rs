@@ -1,0 +1,200 @@
+//! Asks for usage in a stream, and recognises the extra chunk that the asking brings.
+//!
+//! The request is never written anew: bytes are put into the client's own JSON and every other byte stays as it was.
+//! Whatever is not plainly safe is left alone, and the request goes as the client sent it.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::dialect::lenient;
+
+const OPTIONS: &str = r#"{"include_usage":true}"#;
+
+// Keys that stand twice are an error here, as they should be: which one holds would be a guess.
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(default, deserialize_with = "lenient::value")]
+    stream: Option<bool>,
+    #[serde(borrow, default, deserialize_with = "lenient::present")]
+    stream_options: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::present")]
+    include_usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+/// The request with `stream_options.include_usage` set; `None` when it is no stream, asks already, or cannot be changed
+/// safely.
+pub fn ask_for_usage(body: &[u8]) -> Option<Vec<u8>> {
+    let request: Request<'_> = lenient::whole_object(body)?;
+    if request.stream != Some(true) {
+        return None;
+    }
+    match request.stream_options {
+        None => insert_first(body, 0, &format!("\"stream_options\":{OPTIONS}")),
+        Some(options) if options.get() == "null" => replace(body, options, OPTIONS),
+        Some(options) => set_include_usage(body, options),
+    }
+}
+
+/// Whether a chunk is the extra one: no choices at all, and usage.
+pub fn is_usage_only_chunk(data: &[u8]) -> bool {
+    static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+    static CONTENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
+    // Almost every chunk has a choice, and a choice has a finish reason, if only `null`.
+    if USAGE.find(data).is_none() || CONTENT.find(data).is_some() {
+        return false;
+    }
+    let Some(chunk) = lenient::whole_object::<Chunk<'_>>(data) else { return false };
+    let no_choices = chunk.choices.is_some_and(|choices| is_empty_within(choices.get()));
+    no_choices && chunk.usage.is_some_and(|usage| usage.get().starts_with('{')) && chunk.error.is_none()
+}
+
+fn set_include_usage(body: &[u8], options: &RawValue) -> Option<Vec<u8>> {
+    let fields: StreamOptions<'_> = lenient::whole_object(options.get().as_bytes())?;
+    match fields.include_usage {
+        None => {
+            let start = position(body, options)?;
+            let field = "\"include_usage\":true";
+            if is_empty_within(options.get()) {
+                splice(body, start + 1, start + 1, field)
+            } else {
+                insert_first(body, start, field)
+            }
+        }
+        Some(value) if matches!(value.get(), "false" | "null") => replace(body, value, "true"),
+        Some(_) => None,
+    }
+}
+
+/// Puts a field first into the object that begins at or after `from` and has others.
+fn insert_first(body: &[u8], from: usize, field: &str) -> Option<Vec<u8>> {
+    let space = body.get(from..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    let inside = from + space + 1;
+    (body.get(inside - 1) == Some(&b'{')).then_some(())?;
+    splice(body, inside, inside, &format!("{field},"))
+}
+
+fn replace(body: &[u8], value: &RawValue, with: &str) -> Option<Vec<u8>> {
+    let start = position(body, value)?;
+    splice(body, start, start + value.get().len(), with)
+}
+
+fn splice(body: &[u8], start: usize, end: usize, with: &str) -> Option<Vec<u8>> {
+    Some([body.get(..start)?, with.as_bytes(), body.get(end..)?].concat())
+}
+
+/// Where in the body a borrowed value stands.
+fn position(body: &[u8], value: &RawValue) -> Option<usize> {
+    let at = value.get().as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+    (body.get(at..at + value.get().len())? == value.get().as_bytes()).then_some(at)
+}
+
+/// Whether only whitespace stands between the brackets of a list or object.
+fn is_empty_within(json: &str) -> bool {
+    let within = json.strip_prefix(['[', '{']).and_then(|json| json.strip_suffix([']', '}']));
+    within.is_some_and(|within| within.trim_ascii().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ask_for_usage, is_usage_only_chunk};
+
+    fn asked(body: &str) -> Option<String> {
+        ask_for_usage(body.as_bytes()).map(|body| String::from_utf8(body).unwrap())
+    }
+
+    #[test]
+    fn usage_is_asked_for_and_every_other_byte_stays() {
+        let cases = [
+            (r#"{"stream":true}"#, r#"{"stream_options":{"include_usage":true},"stream":true}"#),
+            (
+                " \n{ \"b\" : 1e2,\"stream\" : true , \"é\":\"\\u00e9\"} ",
+                " \n{\"stream_options\":{\"include_usage\":true}, \"b\" : 1e2,\"stream\" : true , \"é\":\"\\u00e9\"} ",
+            ),
+            (r#"{"stream":true,"stream_options":null}"#, r#"{"stream":true,"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream":true,"stream_options":{ }}"#, r#"{"stream":true,"stream_options":{"include_usage":true }}"#),
+            (
+                r#"{"stream_options":{"x":{"include_usage":false}},"stream":true}"#,
+                r#"{"stream_options":{"include_usage":true,"x":{"include_usage":false}},"stream":true}"#,
+            ),
+            (
+                r#"{"stream":true,"stream_options":{"x":1,"include_usage": false }}"#,
+                r#"{"stream":true,"stream_options":{"x":1,"include_usage": true }}"#,
+            ),
+            (
+                r#"{"messages":[{"content":"\"stream_options\":{\"include_usage\":false}"}],"stream":true}"#,
+                concat!(
+                    r#"{"stream_options":{"include_usage":true},"#,
+                    r#""messages":[{"content":"\"stream_options\":{\"include_usage\":false}"}],"stream":true}"#
+                ),
+            ),
+            (
+                r#"{"metadata":{"stream_options":{"include_usage":false}},"str\u0065am_options":{"include_usage":false},"stream":true}"#,
+                r#"{"metadata":{"stream_options":{"include_usage":false}},"str\u0065am_options":{"include_usage":true},"stream":true}"#,
+            ),
+        ];
+        for (body, want) in cases {
+            assert_eq!(asked(body).as_deref(), Some(want), "{body}");
+            assert_eq!(asked(want), None, "asked once is enough: {want}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_asking_or_is_not_plainly_safe_is_left_alone() {
+        let cases = [
+            "",
+            "{}",
+            "[true]",
+            "[true,null]",
+            "{\"stream\":true",
+            r#"{"stream":false}"#,
+            r#"{"stream":"true"}"#,
+            r#"{"stream":true,"stream":true}"#,
+            r#"{"stream":true,"stream_options":{},"stream_options":{}}"#,
+            r#"{"stream":true,"stream_options":{"include_usage":true}}"#,
+            r#"{"stream":true,"stream_options":{"include_usage":false,"include_usage":false}}"#,
+            r#"{"stream":true,"stream_options":{"include_usage":"no"}}"#,
+            r#"{"stream":true,"stream_options":[false]}"#,
+            r#"{"stream":true,"stream_options":7}"#,
+            "\u{feff}{\"stream\":true}",
+        ];
+        for body in cases {
+            assert_eq!(asked(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn only_a_chunk_without_choices_and_with_usage_is_the_extra_one() {
+        let cases = [
+            (r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, true),
+            (r#"{"choices": [ ], "usage" : {}}"#, true),
+            (r#"{"choices":[],"usage":null}"#, false),
+            (r#"{"choices":[]}"#, false),
+            (r#"{"usage":{"prompt_tokens":1}}"#, false),
+            (r#"{"choices":null,"usage":{"prompt_tokens":1}}"#, false),
+            (r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}"#, false),
+            (r#"{"choices":[],"usage":{"prompt_tokens":1},"error":{"code":"x"}}"#, false),
+            ("[DONE]", false),
+            ("\"usage\"", false),
+        ];
+        for (chunk, want) in cases {
+            assert_eq!(is_usage_only_chunk(chunk.as_bytes()), want, "{chunk}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What has been seen of one answer so far.
+//!
+//! A dialect writes it payload by payload; the exchange seals what it holds. Everything here is bounded, whatever an
+//! answer sends: text kept for counting, finish reasons, names and the provider's raw usage.
+
+use serde_json::value::RawValue;
+
+use super::{Counts, Flags};
+use crate::types::{NanoUsd, Usage};
+
+/// Generated text is kept for counting up to this many bytes.
+const TEXT_MAX: usize = 256 * 1024;
+/// A provider's usage object is kept up to this many bytes.
+const RAW_MAX: usize = 4 * 1024;
+/// Names and codes are kept up to this many bytes, and this many finish reasons.
+const NAME_MAX: usize = 256;
+const REASONS_MAX: usize = 16;
+
+/// The accumulator of one answer.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// The model that the answer names; the first name that is not empty.
+    pub model_served: Option<String>,
+    /// Every finish reason in order; the same one twice in a row stands once.
+    pub finish_reasons: Vec<String>,
+    /// Whether the last payload carried generated content: text, reasoning or tool arguments.
+    pub had_content: bool,
+    /// The code of an error that the answer carries in its body.
+    pub error: Option<String>,
+    /// Whether the stream said that it is done.
+    pub done: bool,
+    /// What the provider itself says that the request cost.
+    pub provider_cost: Option<NanoUsd>,
+    counts: Counts,
+    raw: Option<Box<RawValue>>,
+    text: Text,
+    flags: Flags,
+}
+
+/// Generated text, still escaped as in the JSON it came in. Its `Debug` does not show it.
+#[derive(Clone, Default)]
+struct Text {
+    escaped: Vec<u8>,
+    seen: u64,
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "({} bytes)", self.seen)
+    }
+}
+
+impl Reading {
+    /// Usage as reported so far, in our convention, with the provider's own object. It counts as complete: whoever knows
+    /// that the answer broke off clears that.
+    pub fn usage(&self) -> Option<Usage> {
+        if self.counts.is_empty() {
+            return None;
+        }
+        let (usage, _) = self.counts.settle();
+        Some(Usage { raw: self.raw.clone(), ..usage })
+    }
+
+    /// Whether any usage was reported.
+    pub fn has_usage(&self) -> bool {
+        !self.counts.is_empty()
+    }
+
+    /// What is worth knowing about this answer.
+    pub fn flags(&self) -> Flags {
+        let mut flags = self.flags;
+        if self.has_usage() {
+            flags.insert(self.counts.settle().1);
+        }
+        flags
+    }
+
+    /// Adds a flag.
+    pub fn flag(&mut self, flag: Flags) {
+        self.flags.insert(flag);
+    }
+
+    /// Generated text for counting, still with JSON escapes, at most 256 KiB; output and reasoning together.
+    pub fn escaped_text(&self) -> &[u8] {
+        &self.text.escaped
+    }
+
+    /// How many bytes of generated text there were in all, kept or not.
+    pub fn text_bytes(&self) -> u64 {
+        self.text.seen
+    }
+
+    /// Notes the model's name.
+    pub(super) fn served(&mut self, model: Option<String>) {
+        if self.model_served.is_none() {
+            self.model_served = model.map(shortened);
+        }
+    }
+
+    /// Notes a finish reason.
+    pub(super) fn finished(&mut self, reason: Option<String>) {
+        let Some(reason) = reason.map(shortened) else { return };
+        if self.finish_reasons.last() != Some(&reason) && self.finish_reasons.len() < REASONS_MAX {
+            self.finish_reasons.push(reason);
+        }
+    }
+
+    /// Notes an error's code; the first one stays.
+    pub(super) fn failed(&mut self, code: String) {
+        self.error.get_or_insert(shortened(code));
+    }
+
+    /// Notes generated content, as it stands between the quotes of its JSON string.
+    pub(super) fn content(&mut self, escaped: &str) {
+        if !escaped.is_empty() {
+            self.had_content = true;
+            self.side_text(escaped);
+        }
+    }
+
+    /// Notes generated text that does not count as content by itself, such as a tool's name.
+    pub(super) fn side_text(&mut self, escaped: &str) {
+        self.text.seen += escaped.len() as u64;
+        let room = TEXT_MAX - self.text.escaped.len();
+        let kept = escaped.len().min(room);
+        self.text.escaped.extend_from_slice(escaped.as_bytes().get(..kept).unwrap_or_default());
+        if kept < escaped.len() {
+            self.flag(Flags::TEXT_TRUNCATED);
+        }
+    }
+
+    /// Notes a usage object: its numbers, and itself without insignificant whitespace.
+    pub(super) fn reported(&mut self, counts: &Counts, raw: &RawValue) {
+        if counts.is_empty() {
+            return;
+        }
+        self.counts.update(counts);
+        let compact = compacted(raw.get());
+        self.raw = if compact.len() > RAW_MAX { None } else { RawValue::from_string(compact).ok() };
+        if self.raw.is_none() {
+            self.flag(Flags::RAW_OMITTED);
+        }
+    }
+}
+
+/// JSON without whitespace between its tokens: an event is one line, and many providers indent their answers.
+fn compacted(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let keep = |c: &char| {
+        let keep = in_string || !c.is_ascii_whitespace();
+        match c {
+            '"' if !escaped => in_string = !in_string,
+            _ => {}
+        }
+        escaped = in_string && *c == '\\' && !escaped;
+        keep
+    };
+    json.chars().filter(keep).collect()
+}
+
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(NAME_MAX));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reading, TEXT_MAX, compacted};
+    use crate::dialect::Flags;
+
+    #[test]
+    fn raw_usage_is_one_line_and_otherwise_verbatim() {
+        let pretty = "{\n  \"a b\": \"x \\\" y\\\\\",\r\n\t\"n\": 1.50e3\n}";
+        assert_eq!(compacted(pretty), r#"{"a b":"x \" y\\","n":1.50e3}"#);
+    }
+
+    #[test]
+    fn kept_text_is_bounded_and_the_rest_is_counted() {
+        let mut reading = Reading::default();
+        let piece = "x".repeat(100_000);
+        for _ in 0..3 {
+            reading.content(&piece);
+        }
+        assert_eq!(reading.escaped_text().len(), TEXT_MAX);
+        assert_eq!(reading.text_bytes(), 300_000);
+        assert!(reading.flags().contains(Flags::TEXT_TRUNCATED));
+        assert!(!format!("{reading:?}").contains("xx"), "Debug shows no content");
+    }
+
+    #[test]
+    fn finish_reasons_and_names_are_bounded() {
+        let mut reading = Reading::default();
+        for i in 0..100 {
+            reading.finished(Some(format!("{i}")));
+            reading.finished(Some(format!("{i}")));
+        }
+        assert_eq!(reading.finish_reasons.len(), 16);
+        reading.served(Some("é".repeat(1000)));
+        assert!(reading.model_served.unwrap().len() <= 256);
+    }
+}

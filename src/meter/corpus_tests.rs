@@ -1,0 +1,145 @@
+//! Recorded answers, cut in every way, report the same usage each time.
+//!
+//! Our own few recordings lie in `tests/fixtures/sse/openai`. A larger corpus is used where it is found: beside the
+//! repository as `shared/corpus`, or where `TOLLGATE_CORPUS` says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+
+use super::framing::{Sse, Whole};
+use crate::config::DialectChoice;
+use crate::dialect::{Reading, route};
+
+#[derive(Debug, Deserialize)]
+struct Expected {
+    dialect: String,
+    kind: Kind,
+    input: u64,
+    output: u64,
+    provider_total: Option<u64>,
+    cache_read: Option<u64>,
+    cache_write: Option<u64>,
+    reasoning: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Stream,
+    Body,
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sse/openai")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test may be told where its data lies")]
+fn corpus() -> Option<PathBuf> {
+    let told = std::env::var("TOLLGATE_CORPUS").ok().map(PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    told.or(Some(beside)).filter(|folder| folder.join("expected.json").exists())
+}
+
+fn expected(folder: &Path) -> BTreeMap<String, Expected> {
+    let text = std::fs::read(folder.join("expected.json")).unwrap();
+    let all: BTreeMap<String, Expected> = serde_json::from_slice(&text).unwrap();
+    all.into_iter().filter(|(_, entry)| entry.dialect == "openai.chat").collect()
+}
+
+/// The bytes on the wire: our fixtures are wire bytes, the corpus has one JSON object on each line.
+fn wire(file: &Path, kind: Kind) -> Vec<u8> {
+    let bytes = std::fs::read(file).unwrap();
+    if kind == Kind::Body || file.extension().is_some_and(|extension| extension == "sse") {
+        return bytes;
+    }
+    let lines = String::from_utf8(bytes).unwrap();
+    let events = lines.lines().filter(|line| !line.is_empty()).map(|line| format!("data: {line}\n\n"));
+    (events.collect::<String>() + "data: [DONE]\n\n").into_bytes()
+}
+
+fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, kind: Kind) -> Reading {
+    let dialect = route(DialectChoice::Auto, &Method::POST, "/v1/chat/completions").dialect;
+    let (mut reading, mut sse, mut whole) = (Reading::default(), Sse::default(), Whole::default());
+    for chunk in chunks {
+        match kind {
+            Kind::Stream => sse.feed(chunk, &mut |event| dialect.read_answer(event.data, &mut reading)),
+            Kind::Body => whole.push(&Bytes::copy_from_slice(chunk)),
+        }
+    }
+    match kind {
+        Kind::Stream => sse.finish(&mut |event| dialect.read_answer(event.data, &mut reading)),
+        Kind::Body => dialect.read_answer(whole.bytes(), &mut reading),
+    }
+    reading
+}
+
+fn at_random(bytes: &[u8]) -> Vec<&[u8]> {
+    let (mut rest, mut chunks, mut random) = (bytes, Vec::new(), fastrand::Rng::with_seed(7));
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(random.usize(1..=rest.len().min(200)));
+        chunks.push(chunk);
+        rest = after;
+    }
+    chunks
+}
+
+/// Moonshot states 10 cached tokens here beside the usual details; the expectation leaves them out, we report them.
+fn reports_more(file: &str) -> bool {
+    file == "moonshotai/moonshotai-reasoning.json"
+}
+
+fn check(folder: &Path, file: &str, entry: &Expected) {
+    let wire = wire(&folder.join(file), entry.kind);
+    let events = wire.split_inclusive(|byte| *byte == b'\n');
+    let cuttings: [(&str, Vec<&[u8]>); 4] = [
+        ("whole", vec![wire.as_slice()]),
+        ("by line", events.collect()),
+        ("by byte", wire.chunks(1).collect()),
+        ("at random", at_random(&wire)),
+    ];
+    let mut texts = Vec::new();
+    for (how, chunks) in cuttings {
+        let reading = read(chunks, entry.kind);
+        let usage = reading.usage().unwrap_or_else(|| panic!("{file} {how}: no usage"));
+        let counts = (usage.input_tokens, usage.output_tokens, usage.total_tokens);
+        assert_eq!(counts, (Some(entry.input), Some(entry.output), entry.provider_total), "{file} {how}");
+        assert_eq!(usage.reasoning_tokens, entry.reasoning, "{file} {how}: reasoning");
+        assert_eq!(usage.cache_write_tokens, entry.cache_write, "{file} {how}: cache write");
+        if !reports_more(file) {
+            assert_eq!(usage.cache_read_tokens, entry.cache_read, "{file} {how}: cache read");
+        }
+        assert_eq!(reading.flags().names().next(), None, "{file} {how}: nothing is odd");
+        assert!(usage.raw.is_some() && reading.model_served.is_some(), "{file} {how}");
+        assert!(!reading.finish_reasons.is_empty(), "{file} {how}");
+        assert_eq!(reading.done, entry.kind == Kind::Stream, "{file} {how}");
+        texts.push(reading.escaped_text().to_vec());
+    }
+    texts.dedup();
+    assert!(texts.len() == 1 && !texts.concat().is_empty(), "{file}: the same text however it was cut");
+}
+
+#[test]
+fn our_recordings_report_the_expected_usage_however_they_are_cut() {
+    let all = expected(&fixtures());
+    assert!(all.len() >= 5);
+    for (file, entry) in &all {
+        check(&fixtures(), file, entry);
+    }
+}
+
+#[test]
+fn the_corpus_reports_the_expected_usage_however_it_is_cut() {
+    let Some(folder) = corpus() else {
+        println!("no corpus found: only our own recordings are checked");
+        return;
+    };
+    let all = expected(&folder);
+    assert!(all.len() > 20, "the corpus has OpenAI-style recordings");
+    for (file, entry) in &all {
+        check(&folder, file, entry);
+    }
+}

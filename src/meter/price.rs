@@ -1,0 +1,133 @@
+//! What a request costs, in whole nano-dollars.
+//!
+//! Parts that the table prices apart (cached, cache-written, reasoning) are taken out of their wholes first, so nothing is
+//! paid twice. Each side is rounded once, to the nearest nano-dollar; no float is involved. Without a price, or without any
+//! count, there is no cost: absent is not zero.
+
+use crate::event::Cost;
+use crate::types::{NanoUsd, Price, PriceTable, Usage};
+
+/// Prices are per this many tokens.
+const PER: i128 = 1_000_000;
+
+/// The cost of a usage, by the price of the model that answered, else of the one that was asked for.
+pub fn cost(table: &PriceTable, served: Option<&str>, requested: Option<&str>, usage: &Usage) -> Option<Cost> {
+    if usage.input_tokens.is_none() && usage.output_tokens.is_none() {
+        return None;
+    }
+    let price = [served, requested].into_iter().flatten().find_map(|model| table.find(model))?;
+    let (input, output) = (input_cost(price, usage), output_cost(price, usage));
+    Some(Cost {
+        currency: "USD".into(),
+        total_nano: input.saturating_add(output),
+        input_nano: input,
+        output_nano: output,
+        price: table.version.clone(),
+    })
+}
+
+fn input_cost(price: &Price, usage: &Usage) -> NanoUsd {
+    let all = usage.input_tokens.unwrap_or(0);
+    let read = usage.cache_read_tokens.unwrap_or(0).min(all);
+    let written = usage.cache_write_tokens.unwrap_or(0).min(all - read);
+    sum([
+        (all - read - written, price.input),
+        (read, price.cache_read.unwrap_or(price.input)),
+        (written, price.cache_write.unwrap_or(price.input)),
+    ])
+}
+
+fn output_cost(price: &Price, usage: &Usage) -> NanoUsd {
+    let all = usage.output_tokens.unwrap_or(0);
+    let thought = usage.reasoning_tokens.unwrap_or(0).min(all);
+    sum([(all - thought, price.output), (thought, price.reasoning.unwrap_or(price.output))])
+}
+
+fn sum<const N: usize>(parts: [(u64, NanoUsd); N]) -> NanoUsd {
+    let product = |(tokens, price): (u64, NanoUsd)| i128::from(tokens) * i128::from(price.0);
+    let exact: i128 = parts.into_iter().map(product).fold(0, i128::saturating_add);
+    let nearest = exact.saturating_add(PER / 2).div_euclid(PER);
+    NanoUsd(i64::try_from(nearest).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cost;
+    use crate::types::{NanoUsd, Pattern, Price, PriceTable, Usage};
+
+    fn table() -> PriceTable {
+        let row = |models: &str, cache_read, cache_write, reasoning| Price {
+            models: Pattern::new(models),
+            // 2.50 and 10 dollars for a million tokens.
+            input: NanoUsd(2_500_000_000),
+            output: NanoUsd(10_000_000_000),
+            cache_read,
+            cache_write,
+            reasoning,
+        };
+        let apart = [1_250_000_000, 3_000_000_000, 20_000_000_000].map(|nano| Some(NanoUsd(nano)));
+        let rows = vec![row("apart*", apart[0], apart[1], apart[2]), row("gpt-4o*", None, None, None)];
+        PriceTable { version: "2026-11-01".to_owned(), rows }
+    }
+
+    fn usage(input: Option<u64>, output: Option<u64>) -> Usage {
+        Usage { input_tokens: input, output_tokens: output, ..Usage::default() }
+    }
+
+    fn nano(model: &str, usage: &Usage) -> (i64, i64, i64) {
+        let cost = cost(&table(), Some(model), None, usage).unwrap();
+        assert_eq!((cost.currency.as_str(), cost.price.as_str()), ("USD", "2026-11-01"));
+        (cost.total_nano.0, cost.input_nano.0, cost.output_nano.0)
+    }
+
+    #[test]
+    fn tokens_cost_their_price() {
+        assert_eq!(nano("gpt-4o", &usage(Some(12), Some(34))), (370_000, 30_000, 340_000));
+        assert_eq!(nano("gpt-4o", &usage(Some(0), Some(0))), (0, 0, 0), "a reported zero costs nothing, and is a cost");
+        assert_eq!(nano("gpt-4o", &usage(Some(8), None)), (20_000, 20_000, 0), "embeddings have no output");
+    }
+
+    #[test]
+    fn parts_are_priced_apart_and_never_twice() {
+        let parts = Usage {
+            cache_read_tokens: Some(100),
+            cache_write_tokens: Some(50),
+            reasoning_tokens: Some(30),
+            ..usage(Some(200), Some(40))
+        };
+        assert_eq!(nano("apart-1", &parts), (1_100_000, 400_000, 700_000));
+        assert_eq!(
+            nano("gpt-4o", &parts),
+            (900_000, 500_000, 400_000),
+            "without own prices parts cost what the whole costs"
+        );
+        let odd = Usage { cache_read_tokens: Some(999), cache_write_tokens: Some(999), ..usage(Some(10), Some(0)) };
+        assert_eq!(nano("apart-1", &odd).1, 12_500, "a part is never larger than its whole");
+    }
+
+    #[test]
+    fn the_model_that_answered_is_priced_before_the_one_that_was_asked_for() {
+        let found = |served, requested| cost(&table(), served, requested, &usage(Some(1), None)).is_some();
+        assert!(found(Some("nobody-knows"), Some("gpt-4o")));
+        assert!(found(None, Some("gpt-4o")));
+        assert!(!found(Some("nobody-knows"), None));
+    }
+
+    #[test]
+    fn without_any_count_there_is_no_cost() {
+        assert_eq!(cost(&table(), Some("gpt-4o"), None, &Usage::default()), None);
+    }
+
+    #[test]
+    fn absurd_counts_stay_within_the_range() {
+        assert_eq!(nano("gpt-4o", &usage(Some(u64::MAX), Some(u64::MAX))).0, i64::MAX);
+    }
+
+    #[test]
+    fn each_side_is_rounded_once_to_the_nearest() {
+        let mut table = table();
+        table.rows[1].input = NanoUsd(1_500_000 / 2);
+        let one = cost(&table, Some("gpt-4o"), None, &usage(Some(1), None)).unwrap();
+        assert_eq!(one.input_nano, NanoUsd(1));
+    }
+}

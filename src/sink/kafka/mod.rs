@@ -1,0 +1,15 @@
+//! Kafka: an idempotent producer that never gives up, on librdkafka.
+//!
+//! What librdkafka can retry in order, it retries for ever; what it hands back is sorted by `classify`: offered again, or
+//! dead-lettered, or the producer is made anew. Start-up waits for no broker.
+
+mod check;
+mod classify;
+mod config;
+mod context;
+mod message;
+mod producer;
+
+pub use check::{Finding, Level, check};
+pub use config::{SettingsError, validate};
+pub(super) use producer::KafkaSink;

@@ -1,0 +1,95 @@
+//! From the configuration to sinks that can be started: everything that can be wrong with the settings is found here.
+
+use std::sync::Arc;
+
+use super::Sink;
+use super::file::FileSink;
+#[cfg(feature = "kafka")]
+use super::kafka::{KafkaSink, SettingsError};
+use super::stats::Counters;
+use super::worker::MakeSink;
+use crate::config;
+
+/// A sink that is configured and checked, but not started.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    #[cfg(feature = "kafka")]
+    Kafka(config::Kafka),
+    File(config::File),
+}
+
+/// The sinks cannot be started as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Kafka is configured but not built in.
+    #[error(
+        "events.kafka is configured, but this build has no Kafka: build with `--features kafka`, or use events.file instead"
+    )]
+    KafkaNotBuilt,
+    /// A Kafka setting is refused.
+    #[cfg(feature = "kafka")]
+    #[error(transparent)]
+    Kafka(#[from] SettingsError),
+    /// No thread could be started.
+    #[error("the thread of sink `{sink}` cannot be started")]
+    Thread {
+        /// Which sink.
+        sink: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Plan {
+    /// Every sink that is configured. Each needs a feed of its own, found by [`Plan::name`].
+    pub fn all(events: &config::Events) -> Result<Vec<Self>, SinkError> {
+        let mut plans = Vec::new();
+        if let Some(kafka) = &events.kafka {
+            plans.push(Self { kind: plan_kafka(kafka)? });
+        }
+        if let Some(file) = &events.file {
+            plans.push(Self { kind: Kind::File(file.clone()) });
+        }
+        Ok(plans)
+    }
+
+    /// The sink's name: `kafka` or `file`. It names the sink's mark in the spool, so it never changes.
+    pub fn name(&self) -> &'static str {
+        match &self.kind {
+            #[cfg(feature = "kafka")]
+            Kind::Kafka(_) => "kafka",
+            Kind::File(_) => "file",
+        }
+    }
+
+    /// How to make the sink.
+    pub(super) fn maker(self, counters: Arc<Counters>) -> MakeSink {
+        match self.kind {
+            #[cfg(feature = "kafka")]
+            Kind::Kafka(settings) => Box::new(move || {
+                let sink: Box<dyn Sink> = Box::new(KafkaSink::open(&settings, &counters)?);
+                Ok(sink)
+            }),
+            Kind::File(settings) => Box::new(move || {
+                let sink: Box<dyn Sink> = Box::new(FileSink::new(&settings.path, Arc::clone(&counters)));
+                Ok(sink)
+            }),
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn plan_kafka(settings: &config::Kafka) -> Result<Kind, SinkError> {
+    super::kafka::validate(settings)?;
+    Ok(Kind::Kafka(settings.clone()))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn plan_kafka(_: &config::Kafka) -> Result<Kind, SinkError> {
+    Err(SinkError::KafkaNotBuilt)
+}

@@ -1,0 +1,130 @@
+//! Takes a spool into use: lock, name, epoch, recovery, first segment.
+//!
+//! Everything that a start writes is new: an epoch never used before, in a directory of its own. So a start that is
+//! cut short anywhere can simply be made again.
+
+use std::io;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use tracing::{info, warn};
+
+use super::acknowledged;
+use super::directory::Directory;
+use super::record::{self, Head, Kind, RECOVERED};
+use super::recovery::{self, Found};
+use super::room::LEAST_BYTES;
+use super::segment::{SEGMENT_BYTES, Segment, SegmentId, SpoolId};
+use super::shared::{Grown, Parts, Shared};
+use super::stats::Counters;
+use super::sync::Group;
+use super::writer::{Beginning, Log};
+use crate::config::{self, SyncMode};
+use crate::types::Timestamp;
+
+/// A spool cannot be taken into use.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process uses it.
+    #[error("the spool in {0} is in use by another process")]
+    Locked(PathBuf),
+    /// `max_bytes` leaves no room to work.
+    #[error("a spool needs at least {LEAST_BYTES} bytes, and is allowed {0}")]
+    TooSmall(u64),
+    /// A file or directory cannot be made, read or written.
+    #[error("the spool in {dir} cannot be used: {source}")]
+    Io {
+        /// The spool's directory.
+        dir: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("a thread of the spool cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+/// Everything but the threads.
+pub(super) fn open(config: &config::Spool) -> Result<Shared, OpenError> {
+    if config.max_bytes < LEAST_BYTES {
+        return Err(OpenError::TooSmall(config.max_bytes));
+    }
+    let failed = |source| OpenError::Io { dir: config.dir.clone(), source };
+    let directory = Directory::open(&config.dir).map_err(failed)?;
+    let Some(lock) = directory.lock().map_err(failed)? else { return Err(OpenError::Locked(config.dir.clone())) };
+    begin(config, directory, lock).map_err(failed)
+}
+
+/// Starts a thread with a name.
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(OpenError::Thread)
+}
+
+fn begin(config: &config::Spool, directory: Directory, lock: std::fs::File) -> io::Result<Shared> {
+    let id = take_id(&directory)?;
+    let epoch = next_epoch(&directory, id)?;
+    let found = recovery::recover(&directory, id)?;
+    directory.begin_epoch(epoch)?;
+    let active = Segment::create(&directory, id, SegmentId { epoch, number: 1 })?;
+    // Not all of it, so that a process with little to do stays small.
+    active.mapped.prefault(SEGMENT_BYTES / 8);
+    directory.sync_epoch(epoch)?;
+
+    let Found { segments, ages, finals, open, last, damaged } = found;
+    let durable = config.sync == SyncMode::Disk;
+    let most_bytes = config.max_bytes;
+    let log = Log::new(Beginning { epoch, most_bytes, keep_rolled: durable, active, segments, ages, finals });
+    let counters = Counters::default();
+    Counters::add_many(&counters.damaged, damaged);
+    let group = durable.then(Group::default);
+    let shared = Shared::new(Parts { directory, lock, id, epoch, when_full: config.when_full, counters, group, log });
+    note_beginning(&shared, last);
+    for ((epoch, number), payload) in open {
+        interrupt(&shared, epoch, number, &payload)?;
+    }
+    if let Some(group) = &shared.group {
+        group.round(&shared);
+    }
+    report(&shared, damaged);
+    Ok(shared)
+}
+
+fn take_id(directory: &Directory) -> io::Result<SpoolId> {
+    if let Some(id) = directory.id()? {
+        return Ok(id);
+    }
+    let id = recovery::id_from_segments(directory)?.unwrap_or_else(SpoolId::random);
+    directory.set_id(id)?;
+    Ok(id)
+}
+
+/// Higher than any that was ever used here, as far as any trace is left.
+fn next_epoch(directory: &Directory, id: SpoolId) -> io::Result<u64> {
+    let used = directory.epochs()?.into_iter().max().unwrap_or(0);
+    let marked = directory.marks()?.iter().map(|path| acknowledged::epoch(path, id)).max().unwrap_or(0);
+    Ok(directory.noted_epoch()?.max(used).max(marked) + 1)
+}
+
+fn note_beginning(shared: &Shared, last: (u64, u64)) {
+    let payload = [last.0.to_le_bytes(), last.1.to_le_bytes()].concat();
+    shared.write(record::size(payload.len()), Grown::Otherwise, |log| {
+        log.append(log.head(Kind::EpochOpen, 0), &[&payload]);
+    });
+}
+
+/// Publishes an INTENT of an earlier process under its own number.
+fn interrupt(shared: &Shared, epoch: u64, number: u64, payload: &[u8]) -> io::Result<()> {
+    let head = Head { kind: Kind::Final, flags: RECOVERED, epoch, number };
+    let now = Timestamp::now().as_millis();
+    let written = shared.write(record::size(payload.len()), Grown::ByEvent, |log| log.complete(head, &[payload], now));
+    Counters::add(&shared.counters.recovered);
+    written.ok_or_else(|| io::Error::new(io::ErrorKind::StorageFull, "no room to recover interrupted requests"))
+}
+
+fn report(shared: &Shared, damaged: u64) {
+    let recovered = shared.counters.recovered.load(std::sync::atomic::Ordering::Relaxed);
+    info!(spool = shared.id.as_str(), epoch = shared.epoch, recovered, "spool opened");
+    if damaged > 0 {
+        warn!(damaged, "the spool holds damaged records, which were skipped");
+    }
+}

@@ -1,0 +1,96 @@
+//! What the spool counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::shared::Shared;
+use crate::types::Timestamp;
+
+/// The spool's state and its counters since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes that the segments take on disk, ready ones included.
+    pub bytes: u64,
+    /// Segments with records.
+    pub segments: u64,
+    /// When the oldest event that not every sink has delivered was recorded, to about a second and never too late.
+    pub oldest_undelivered: Option<Timestamp>,
+    /// Events recorded by tickets, interrupted ones included.
+    pub committed: u64,
+    /// Events that every sink has delivered, those of earlier processes included.
+    pub delivered: u64,
+    /// Numbers given out whose event was not recorded.
+    pub dropped: u64,
+    /// Tickets not sealed yet.
+    pub open: u64,
+    /// Requests of earlier processes that recovery ended as interrupted.
+    pub recovered: u64,
+    /// Damaged stretches found in the log.
+    pub damaged: u64,
+    /// Open INTENTs copied onward so that their segment could go.
+    pub carried: u64,
+    /// Commits whose sync failed.
+    pub sync_failures: u64,
+    /// Marks that could not be written.
+    pub mark_failures: u64,
+    /// Reads of the log that failed; they are tried again.
+    pub read_failures: u64,
+    /// Delivered segments that could not be deleted; they are tried again.
+    pub delete_failures: u64,
+    /// Segments made on the way of a request because none was ready.
+    pub made_inline: u64,
+}
+
+/// The counters behind [`Stats`].
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) committed: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) recovered: AtomicU64,
+    pub(super) damaged: AtomicU64,
+    pub(super) carried: AtomicU64,
+    pub(super) sync_failures: AtomicU64,
+    pub(super) mark_failures: AtomicU64,
+    pub(super) read_failures: AtomicU64,
+    pub(super) delete_failures: AtomicU64,
+    pub(super) made_inline: AtomicU64,
+}
+
+impl Counters {
+    /// One more.
+    pub(super) fn add(counter: &AtomicU64) {
+        Self::add_many(counter, 1);
+    }
+
+    /// So many more.
+    pub(super) fn add_many(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// Looks at everything once.
+pub(super) fn collect(shared: &Shared) -> Stats {
+    let counters = &shared.counters;
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let log = shared.log();
+    let acknowledged = log.delivered_by_all();
+    let start = log.sinks.iter().map(|sink| sink.start).min().unwrap_or(0);
+    let waiting_from = acknowledged.unwrap_or(0);
+    let oldest = if waiting_from < log.finals { log.ages.after(waiting_from) } else { None };
+    Stats {
+        bytes: log.room().on_disk,
+        segments: log.segments.len() as u64,
+        oldest_undelivered: oldest.map(Timestamp::from_millis),
+        committed: read(&counters.committed),
+        delivered: acknowledged.unwrap_or(0).saturating_sub(start),
+        dropped: read(&counters.dropped),
+        open: log.tickets,
+        recovered: read(&counters.recovered),
+        damaged: read(&counters.damaged),
+        carried: read(&counters.carried),
+        sync_failures: read(&counters.sync_failures),
+        mark_failures: read(&counters.mark_failures),
+        read_failures: read(&counters.read_failures),
+        delete_failures: read(&counters.delete_failures),
+        made_inline: read(&counters.made_inline),
+    }
+}

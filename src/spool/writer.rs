@@ -1,0 +1,313 @@
+//! The log in memory: the segment being written, those ready to follow, and what is open and reserved.
+//!
+//! Everything here happens under one mutex and does no I/O: an append is a copy into mapped memory. Making, deleting,
+//! syncing and reading segments happen elsewhere, without the mutex.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::ages::Ages;
+use super::position::Position;
+use super::record::{self, CARRIED, Head, Kind};
+use super::room::{RECORD_SHARE, Room, TICKET_SHARE};
+use super::segment::{HEADER_BYTES, SEGMENT_BYTES, Segment, SegmentId};
+use super::segments::{Info, Segments};
+
+/// A sink that reads the log.
+pub(super) struct Sink {
+    pub(super) name: String,
+    /// The durable mark: what deletion may rely on.
+    pub(super) mark: Position,
+    /// The ordinal of the last event acknowledged; set by the sink's own thread.
+    pub(super) acknowledged: Arc<AtomicU64>,
+    /// The same when it was registered.
+    pub(super) start: u64,
+}
+
+/// A ticket with an INTENT and no FINAL.
+struct Open {
+    segment: SegmentId,
+    payload: Box<[u8]>,
+}
+
+/// Why the oldest segment stays, or that it need not.
+pub(super) enum Oldest {
+    /// It is being written, not delivered, or too much of it is open.
+    Held,
+    /// Only these tickets' INTENTs hold it.
+    Pinned(Vec<u64>),
+    /// It can be deleted.
+    Free(SegmentId),
+}
+
+/// Files with records that may not be on the disk yet.
+pub(super) struct Unsynced {
+    pub(super) rolled: Vec<Arc<File>>,
+    /// `None` once a sync of it failed: asking again could be answered wrongly.
+    pub(super) active: Option<Arc<File>>,
+}
+
+/// See the module.
+pub(super) struct Log {
+    pub(super) segments: Segments,
+    pub(super) sinks: Vec<Sink>,
+    pub(super) ages: Ages,
+    /// Events in the log since it was opened, those found then included.
+    pub(super) finals: u64,
+    /// Open tickets that record.
+    pub(super) tickets: u64,
+    pub(super) signals: Signals,
+    /// Segments written full, to be unmapped where it delays nobody.
+    pub(super) retired: Vec<Segment>,
+    epoch: u64,
+    most_bytes: u64,
+    /// Whether rolled files are remembered until they are synced.
+    keep_rolled: bool,
+    active: Segment,
+    at: usize,
+    spares: VecDeque<Segment>,
+    open: HashMap<u64, Open>,
+    last_number: u64,
+    reserved: u64,
+    rolled: Vec<Arc<File>>,
+    poisoned: bool,
+}
+
+/// What threads tell each other.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// A reader waits for the next event.
+    pub(super) reader_waits: bool,
+    /// The preparing thread waits for work.
+    pub(super) preparer_waits: bool,
+    /// The preparing thread should end.
+    pub(super) stopping: bool,
+}
+
+/// What a log begins with.
+pub(super) struct Beginning {
+    pub(super) epoch: u64,
+    pub(super) most_bytes: u64,
+    pub(super) keep_rolled: bool,
+    pub(super) active: Segment,
+    pub(super) segments: Segments,
+    pub(super) ages: Ages,
+    pub(super) finals: u64,
+}
+
+impl Log {
+    pub(super) fn new(beginning: Beginning) -> Self {
+        let Beginning { epoch, most_bytes, keep_rolled, active, mut segments, ages, finals } = beginning;
+        segments.push(Info::fresh(&active));
+        Self {
+            segments,
+            sinks: Vec::new(),
+            ages,
+            finals,
+            tickets: 0,
+            signals: Signals::default(),
+            retired: Vec::new(),
+            epoch,
+            most_bytes,
+            keep_rolled,
+            active,
+            at: HEADER_BYTES,
+            spares: VecDeque::new(),
+            open: HashMap::new(),
+            last_number: 0,
+            reserved: 0,
+            rolled: Vec::new(),
+            poisoned: false,
+        }
+    }
+
+    /// Gives out the next number without room for a record.
+    pub(super) fn skip_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// Gives out the next number and reserves room for its two records.
+    pub(super) fn reserve(&mut self) -> u64 {
+        self.reserved += TICKET_SHARE;
+        self.tickets += 1;
+        self.skip_number()
+    }
+
+    /// The last number given out.
+    pub(super) fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
+    /// Makes sure that a record of so many bytes fits into the active segment; false if a segment must be made first.
+    pub(super) fn fit(&mut self, bytes: usize) -> bool {
+        (!self.poisoned && self.at + bytes <= SEGMENT_BYTES) || self.roll()
+    }
+
+    /// Appends an INTENT; `fit` must have said yes.
+    pub(super) fn intend(&mut self, number: u64, payload: Box<[u8]>) {
+        self.append(self.head(Kind::Intent, number), &[&payload]);
+        self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
+        self.remember(number, payload);
+    }
+
+    /// Ends a ticket whose INTENT was written; its INTENT's payload.
+    pub(super) fn finish_intended(&mut self, number: u64) -> Option<Box<[u8]>> {
+        self.tickets -= 1;
+        self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
+        self.forget(number)
+    }
+
+    /// Ends a ticket without an INTENT.
+    pub(super) fn finish_plain(&mut self) {
+        self.tickets -= 1;
+        self.reserved = self.reserved.saturating_sub(TICKET_SHARE);
+    }
+
+    /// Appends a FINAL; `fit` must have said yes.
+    pub(super) fn complete(&mut self, head: Head, payload: &[&[u8]], now_ms: u64) {
+        let end = self.append(head, payload);
+        if self.delivered_by_all() == Some(self.finals) {
+            self.ages.clear();
+        }
+        self.finals += 1;
+        self.ages.note(self.finals, now_ms);
+        if let Some(info) = self.segments.active_mut() {
+            info.last_final = Some(end);
+            info.finals += 1;
+        }
+    }
+
+    /// Appends any record; the offset after it. `fit` must have said yes.
+    pub(super) fn append(&mut self, head: Head, payload: &[&[u8]]) -> u64 {
+        let encoded = record::encode(self.active.salt, head, payload);
+        let written = self.active.mapped.write(self.at, &encoded, payload);
+        debug_assert!(written, "the caller made it fit");
+        self.at += record::size(payload.iter().map(|part| part.len()).sum());
+        let end = self.at as u64;
+        if let Some(info) = self.segments.active_mut() {
+            info.end = end;
+        }
+        end
+    }
+
+    /// Copies an open INTENT of an old segment into the active one; `fit` must have said yes.
+    pub(super) fn carry(&mut self, number: u64) {
+        let Some(payload) = self.forget(number) else { return };
+        let head = Head { flags: CARRIED, ..self.head(Kind::Intent, number) };
+        self.append(head, &[&payload]);
+        self.remember(number, payload);
+    }
+
+    /// The head of a record of this process.
+    pub(super) fn head(&self, kind: Kind, number: u64) -> Head {
+        Head { kind, flags: 0, epoch: self.epoch, number }
+    }
+
+    /// A copy of an open INTENT's payload.
+    pub(super) fn open_payload(&self, number: u64) -> Option<Box<[u8]>> {
+        self.open.get(&number).map(|open| open.payload.clone())
+    }
+
+    /// The bytes that an open INTENT takes; 0 when it is no longer open.
+    pub(super) fn open_bytes(&self, number: u64) -> usize {
+        self.open.get(&number).map_or(0, |open| record::size(open.payload.len()))
+    }
+
+    /// Whether the oldest segment can go.
+    pub(super) fn oldest(&self) -> Oldest {
+        let Some(info) = self.segments.oldest_sealed() else { return Oldest::Held };
+        let last = (info.id, info.last_final.unwrap_or(0));
+        if self.sinks.is_empty() || self.sinks.iter().any(|sink| sink.mark.place() < last && info.last_final.is_some())
+        {
+            return Oldest::Held;
+        }
+        if info.open == 0 {
+            return Oldest::Free(info.id);
+        }
+        let here = self.open.iter().filter(|(_, open)| open.segment == info.id);
+        let bytes: usize = here.clone().map(|(_, open)| record::size(open.payload.len())).sum();
+        // Carrying most of a segment onward would gain nothing and could go on for ever.
+        if bytes > SEGMENT_BYTES / 2 { Oldest::Held } else { Oldest::Pinned(here.map(|(number, _)| *number).collect()) }
+    }
+
+    /// The ordinal up to which every sink has acknowledged; `None` without a sink.
+    pub(super) fn delivered_by_all(&self) -> Option<u64> {
+        self.sinks.iter().map(|sink| sink.acknowledged.load(Ordering::Relaxed)).min()
+    }
+
+    pub(super) fn room(&self) -> Room {
+        let spares = self.spares.len() as u64;
+        Room {
+            most: self.most_bytes,
+            on_disk: self.segments.bytes() + spares * SEGMENT_BYTES as u64,
+            active: if self.poisoned { 0 } else { (SEGMENT_BYTES - self.at) as u64 },
+            spares,
+            reserved: self.reserved,
+        }
+    }
+
+    /// Whether a segment is ready to follow the active one.
+    pub(super) fn has_spare(&self) -> bool {
+        !self.spares.is_empty()
+    }
+
+    /// Adds a segment; they are made in the order of their numbers.
+    pub(super) fn add_spare(&mut self, segment: Segment) {
+        self.spares.push_back(segment);
+    }
+
+    /// The next segment, if its pages should be made present now.
+    pub(super) fn next_to_prefault(&mut self) -> Option<&mut Segment> {
+        let near = self.at > SEGMENT_BYTES / 2;
+        self.spares.front_mut().filter(|next| near && !next.prefaulted)
+    }
+
+    /// Whether the preparing thread has something to do.
+    pub(super) fn has_chores(&mut self) -> bool {
+        !self.retired.is_empty() || self.next_to_prefault().is_some() || self.room().is_short()
+    }
+
+    /// Hands over what must be synced for everything written so far to be durable.
+    pub(super) fn take_unsynced(&mut self) -> Unsynced {
+        let active = (!self.poisoned).then(|| Arc::clone(&self.active.file));
+        Unsynced { rolled: std::mem::take(&mut self.rolled), active }
+    }
+
+    /// Writes no more to a file whose sync failed.
+    pub(super) fn poison(&mut self, file: &Arc<File>) {
+        self.poisoned |= Arc::ptr_eq(file, &self.active.file);
+    }
+
+    fn roll(&mut self) -> bool {
+        let Some(next) = self.spares.pop_front() else { return false };
+        self.segments.push(Info::fresh(&next));
+        let full = std::mem::replace(&mut self.active, next);
+        // A poisoned file is never synced again.
+        if self.keep_rolled && !self.poisoned {
+            self.rolled.push(Arc::clone(&full.file));
+        }
+        self.retired.push(full);
+        self.at = HEADER_BYTES;
+        self.poisoned = false;
+        true
+    }
+
+    fn remember(&mut self, number: u64, payload: Box<[u8]>) {
+        let segment = self.active.id;
+        self.open.insert(number, Open { segment, payload });
+        if let Some(info) = self.segments.active_mut() {
+            info.open += 1;
+        }
+    }
+
+    fn forget(&mut self, number: u64) -> Option<Box<[u8]>> {
+        let open = self.open.remove(&number)?;
+        if let Some(info) = self.segments.get_mut(open.segment) {
+            info.open -= 1;
+        }
+        Some(open.payload)
+    }
+}

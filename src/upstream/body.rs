@@ -1,0 +1,133 @@
+//! The body of an answer: the upstream's frames as they are, ended by an error when they stop coming.
+//!
+//! The time between frames counts only while somebody waits for one: a client that reads slowly is never blamed on the
+//! upstream. One timer serves the whole body; it is made at the first wait and moved only when it fires.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::error::{Cause, Failure, Step, find};
+use super::link::Flight;
+use super::upload::{Progress, Stage};
+
+/// The frames of an answer, trailers included. Dropping it before its end cuts the upstream off.
+#[derive(Debug)]
+pub struct AnswerBody {
+    frames: Incoming,
+    idle: Idle,
+    upload: Arc<Progress>,
+    flight: Flight,
+    failed: bool,
+    unread: Bytes,
+}
+
+impl AnswerBody {
+    pub(super) fn new(frames: Incoming, idle: Duration, upload: Arc<Progress>, flight: Flight) -> Self {
+        Self { frames, idle: Idle::new(idle), upload, flight, failed: false, unread: Bytes::new() }
+    }
+
+    /// Puts bytes back that were read ahead: they come before what follows.
+    pub fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
+    }
+
+    fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        self.failed = true;
+        self.flight.counters.failed(&failure);
+        Poll::Ready(Some(Err(failure)))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if self.failed {
+            return Poll::Ready(None);
+        }
+        if !self.unread.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.unread)))));
+        }
+        match Pin::new(&mut self.frames).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.idle.stop();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => {
+                let cause = broken(&error, self.upload.stage());
+                self.fail(Failure::new(Step::Body, cause).with(error))
+            }
+            Poll::Pending => {
+                ready!(self.idle.poll_expired(cx));
+                let client_owes = self.upload.stage() == Stage::AwaitingClient;
+                let cause = if client_owes { Cause::ClientBroke } else { Cause::IdleTimeout };
+                self.fail(Failure::new(Step::Body, cause))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.failed || (self.unread.is_empty() && self.frames.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (mut hint, unread) = (self.frames.size_hint(), self.unread.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + unread);
+        }
+        hint.set_lower(hint.lower() + unread);
+        hint
+    }
+}
+
+fn broken(error: &hyper::Error, upload: Stage) -> Cause {
+    if upload == Stage::ClientBroke || upload == Stage::TooLarge {
+        return Cause::ClientBroke;
+    }
+    let garbled = |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+    if error.is_parse() || find::<io::Error>(error).is_some_and(garbled) { Cause::Invalid } else { Cause::Reset }
+}
+
+/// The longest wait that is told from forever.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
+/// How long nothing has come, while something was asked for.
+#[derive(Debug)]
+struct Idle {
+    limit: Duration,
+    deadline: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        Self { limit: limit.min(LONGEST), deadline: None, timer: None }
+    }
+
+    fn stop(&mut self) {
+        self.deadline = None;
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.limit);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if timer.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The connections to one upstream, and how many calls are on them.
+//!
+//! Over HTTP/2 the client puts all calls of one pool onto one connection, and servers commonly allow 100 streams on it:
+//! the next call would wait unseen until another ends. So an upstream that may speak HTTP/2 has several pools
+//! ("lanes"), and the next one is used only when those before it are full.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service;
+
+use super::connect::Connector;
+use super::error::{ConnectError, UpstreamsError};
+use super::stats::Counters;
+use super::tls::{Offer, Roots};
+use super::upload::Upload;
+use crate::config;
+
+pub(super) type HttpClient = Client<Connector, Upload>;
+
+const LANES: usize = 16;
+const CALLS_PER_LANE: usize = 64;
+/// Shorter than what load balancers commonly allow, so that we close first and no call runs into their closing.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+const POOL_MAX_IDLE: usize = 1024;
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What connections depend on: when it is unchanged, a reload keeps them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) scheme: Scheme,
+    pub(super) authority: Authority,
+    http2: bool,
+    connect: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) address: Address,
+    pub(super) counters: Arc<Counters>,
+    lanes: Vec<Arc<Lane>>,
+    connector: Connector,
+}
+
+#[derive(Debug)]
+struct Lane {
+    client: HttpClient,
+    capacity: usize,
+    calls: AtomicUsize,
+}
+
+/// One call under way; it is counted until dropped.
+#[derive(Debug)]
+pub(super) struct Flight {
+    lane: Arc<Lane>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Address {
+    pub(super) fn of(config: &config::Upstream) -> Result<Self, UpstreamsError> {
+        let url: &Uri = &config.url;
+        let (Some(scheme), Some(authority)) = (url.scheme(), url.authority()) else {
+            return Err(UpstreamsError::Url(config.name.to_string()));
+        };
+        if (*scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) || authority.host().is_empty() {
+            return Err(UpstreamsError::Url(config.name.to_string()));
+        }
+        if authority.as_str().contains('@') {
+            return Err(UpstreamsError::UserInfo(config.name.to_string()));
+        }
+        let (http2, connect) = (config.http2, config.timeouts.connect);
+        Ok(Self { scheme: scheme.clone(), authority: authority.clone(), http2, connect })
+    }
+
+    fn is_tls(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+}
+
+impl Link {
+    pub(super) fn new(address: Address, counters: Arc<Counters>, roots: &Roots) -> Result<Self, UpstreamsError> {
+        let offer = if address.http2 { Offer::Http2 } else { Offer::Both };
+        let tls = if address.is_tls() { Some(roots.client_config(offer)?) } else { None };
+        let connector = Connector::new(tls, address.connect, Arc::clone(&counters));
+        let (lanes, capacity) =
+            if address.is_tls() || address.http2 { (LANES, CALLS_PER_LANE) } else { (1, usize::MAX) };
+        let lane = || Lane { client: client(connector.clone(), address.http2), capacity, calls: AtomicUsize::new(0) };
+        let lanes = std::iter::repeat_with(|| Arc::new(lane())).take(lanes).collect();
+        Ok(Self { address, counters, lanes, connector })
+    }
+
+    /// Opens a connection outside the pools, and closes it again.
+    pub(super) async fn connect(&self) -> Result<(), ConnectError> {
+        let Address { scheme, authority, .. } = &self.address;
+        let to = Uri::builder().scheme(scheme.clone()).authority(authority.clone()).path_and_query("/").build();
+        let to = to.map_err(|error| ConnectError::Unreachable(error.into()))?;
+        self.connector.clone().call(to).await.map(drop)
+    }
+
+    /// Begins a call on the first lane with room, or on the emptiest when all are full.
+    pub(super) fn take_off(&self) -> Option<Flight> {
+        let free = self.lanes.iter().find(|lane| lane.enter());
+        let lane = free.or_else(|| {
+            let emptiest = self.lanes.iter().min_by_key(|lane| lane.calls.load(Ordering::Relaxed));
+            emptiest.inspect(|lane| {
+                lane.calls.fetch_add(1, Ordering::Relaxed);
+            })
+        })?;
+        Counters::add_one(&self.counters.requests);
+        Counters::add_one(&self.counters.in_flight);
+        Some(Flight { lane: Arc::clone(lane), counters: Arc::clone(&self.counters) })
+    }
+}
+
+impl Lane {
+    fn enter(&self) -> bool {
+        let entered = self.calls.fetch_add(1, Ordering::Relaxed) < self.capacity;
+        if !entered {
+            self.calls.fetch_sub(1, Ordering::Relaxed);
+        }
+        entered
+    }
+}
+
+impl Flight {
+    pub(super) fn client(&self) -> &HttpClient {
+        &self.lane.client
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.lane.calls.fetch_sub(1, Ordering::Relaxed);
+        let in_flight: &AtomicU64 = &self.counters.in_flight;
+        in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn client(connector: Connector, http2_only: bool) -> HttpClient {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(POOL_MAX_IDLE)
+        .http2_only(http2_only)
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        // Only requests of which no byte was written are given back by the connection and tried again on another.
+        .retry_canceled_requests(true)
+        .build(connector)
+}
