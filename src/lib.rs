@@ -5,13 +5,18 @@
 //! `listener` → `proxy` → `guard` → `upstream` → `meter` → `event` → `spool` → `sink`.
 //! Imports run one way only; `tests/it/shape.rs` holds the table.
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod dialect;
 pub mod event;
 pub mod guard;
 pub mod header;
 pub mod listener;
+pub mod meter;
 pub mod metrics;
+pub mod ops;
+pub mod proxy;
 pub mod reject;
 pub mod shutdown;
 pub mod sink;

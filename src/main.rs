@@ -1,1 +1,5 @@
-fn main() {}
+//! The `tollgate` command.
+
+fn main() -> std::process::ExitCode {
+    tollgate::cli::main()
+}

@@ -7,8 +7,9 @@ use http::HeaderName;
 use super::field::{Field, quote};
 use super::section::Section;
 use super::{Guard, GuardMode, keys};
+use crate::header::{OPENAI_ORGANIZATION, SWARMS_ORGANIZATION, X_ORGANIZATION};
 
-const ORGANIZATION_HEADERS: [&str; 3] = ["swarms-organization", "openai-organization", "x-organization"];
+const ORGANIZATION_HEADERS: [HeaderName; 3] = [SWARMS_ORGANIZATION, OPENAI_ORGANIZATION, X_ORGANIZATION];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -55,7 +56,7 @@ fn from_keys(field: Field<'_>) -> Option<GuardMode> {
 fn organization_headers(section: &mut Section<'_>) -> Vec<HeaderName> {
     let mut headers = section.section("headers");
     let Some(field) = headers.take("organization") else {
-        return ORGANIZATION_HEADERS.into_iter().map(HeaderName::from_static).collect();
+        return ORGANIZATION_HEADERS.to_vec();
     };
     let texts = field.texts();
     let parsed = texts.into_iter().filter_map(|text| {

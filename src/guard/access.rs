@@ -81,6 +81,10 @@ impl Access {
         Ok(Caller::anonymous(organization))
     }
 
+    pub(super) fn organization_headers(&self) -> &[HeaderName] {
+        &self.organization_headers
+    }
+
     /// How many known and how many unknown keys are cached.
     pub(super) fn cached(&self) -> (u64, u64) {
         let Mode::Keys(lookup) = &self.mode else { return (0, 0) };

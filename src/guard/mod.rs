@@ -26,7 +26,7 @@ mod tests;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 
 use crate::config;
 use crate::reject::Reject;
@@ -108,6 +108,11 @@ impl Guard {
             Ok(reservation) => Ok(Permit::new(caller, reservation)),
             Err(state) => Err(Refused { reject: Reject::Limited(state), caller: Some(caller) }),
         }
+    }
+
+    /// Looks at the headers that may name an organization.
+    pub fn with_organization_headers<T>(&self, look: impl FnOnce(&[HeaderName]) -> T) -> T {
+        look(self.rules.load().access.organization_headers())
     }
 
     /// What the guard has done so far, and how much it holds.

@@ -4,6 +4,8 @@
 //! paid twice. Each side is rounded once, to the nearest nano-dollar; no float is involved. Without a price, or without any
 //! count, there is no cost: absent is not zero.
 
+use std::sync::Arc;
+
 use crate::event::Cost;
 use crate::types::{NanoUsd, Price, PriceTable, Usage};
 
@@ -22,7 +24,7 @@ pub fn cost(table: &PriceTable, served: Option<&str>, requested: Option<&str>, u
         total_nano: input.saturating_add(output),
         input_nano: input,
         output_nano: output,
-        price: table.version.clone(),
+        price: Arc::clone(&table.version),
     })
 }
 

@@ -1,1 +1,26 @@
+//! Every integration test, in one binary: rdkafka makes each further binary a slow link.
 
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod disconnect;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod inject;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod outcomes;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod shape;
+#[cfg(test)]
+mod streaming;
+#[cfg(test)]
+mod support;

@@ -16,7 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Caller;
+use http::{HeaderMap, HeaderValue};
+
 use crate::config::LimitSet;
+use crate::header;
 use crate::reject::LimitState;
 use crate::types::{KeyId, Limits, OrgId};
 use registry::Registry;
@@ -33,6 +36,14 @@ pub struct RateView {
     pub remaining: u64,
     /// When the limit is whole again.
     pub reset: Duration,
+}
+
+impl RateView {
+    /// Tells the client how its limit stands, under names that no provider uses.
+    pub fn stamp(&self, headers: &mut HeaderMap) {
+        let reset = self.reset.as_secs_f64().ceil() as u64;
+        headers.extend(header::RATE.into_iter().zip([self.limit, self.remaining, reset].map(HeaderValue::from)));
+    }
 }
 
 /// A scope and the limits that hold in it now.

@@ -1,0 +1,81 @@
+# Everything a developer or CI runs. `make` lists the targets.
+#
+# What a target needs is checked first and installed where that is possible, into a cache outside the tree that later
+# runs use again: ${TOLLGATE_CACHE:-~/.cache/tollgate}. Rust itself is the one thing you bring: https://rustup.rs, which
+# then follows rust-toolchain.toml.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+export TOLLGATE_CACHE ?= $(HOME)/.cache/tollgate
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+TEST_ARGS ?=
+deny := $(or $(shell command -v cargo-deny),$(wildcard $(TOLLGATE_CACHE)/tools/bin/cargo-deny))
+deny_version := 0.20.2
+
+.PHONY: help
+help: ## list the targets
+	@echo "usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Built without optimisation and without Kafka, so that the first demo starts after one short build.
+.PHONY: demo
+demo: cargo ## a tour with a built-in fake LLM: nothing to configure (DEMO_ARGS=--once ends by itself)
+	@tests/peers/install.sh compiler
+	cargo run --locked --quiet --no-default-features -- demo $(DEMO_ARGS)
+
+.PHONY: test
+test: lint docs deny-if-present peers ## all checks and tests, against the real peers (TEST_ARGS=NAME runs those that match)
+	@.ci/summed cargo test --locked $(TEST_ARGS)
+
+.PHONY: lint
+lint: build-packages ## formatting and clippy, without warnings, of everything that compiles
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
+
+.PHONY: docs
+docs: build-packages
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
+
+.PHONY: bench
+bench: build-packages ## micro benches and load against the floor proxy, in release mode (BENCH_ARGS are passed on)
+	cargo bench --locked $(BENCH_ARGS)
+
+# Advisories are left out: their database comes from outside the registries. `cargo deny check advisories` reads it.
+.PHONY: deny
+deny: $(if $(deny),,install-deny) ## licences, sources and duplicates of the dependencies (installs cargo-deny: minutes)
+	@$(MAKE) deny-if-present deny=$(or $(deny),$(TOLLGATE_CACHE)/tools/bin/cargo-deny)
+
+.PHONY: deny-if-present
+deny-if-present:
+ifneq ($(deny),)
+	$(deny) --log-level error --config .deny.toml check licenses bans sources
+else
+	@echo "make: licences are not checked, for cargo-deny is missing: make deny"
+endif
+
+.PHONY: install-deny
+install-deny: cargo
+	nice cargo install cargo-deny --locked --version $(deny_version) --root $(TOLLGATE_CACHE)/tools
+
+.PHONY: peers
+peers: cargo ## install what the tests need: Kafka, llama.cpp, OpenAI clients, promtool
+	@tests/peers/install.sh
+
+.PHONY: clean
+clean: ## remove what was built and the data of local runs; the cache stays
+	cargo clean
+	rm -rf data
+
+.PHONY: build-packages
+build-packages: cargo
+	@tests/peers/install.sh build
+
+.PHONY: cargo
+cargo:
+	@command -v cargo >/dev/null || { echo "make: Rust is missing; install it with rustup: https://rustup.rs" >&2; exit 1; }

@@ -1,0 +1,160 @@
+//! The composition root: from a checked configuration to a running process, and back down in order.
+//!
+//! The only module that knows every other. Going up, what records comes before what admits; going down, the listener
+//! closes first, streams finish within their time, then the meter, the sinks and last the spool, so that every request
+//! that was admitted is recorded.
+
+mod observe;
+mod reload;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, Loaded, Sources};
+use crate::guard::Guard;
+use crate::listener::Listener;
+use crate::meter::Meter;
+use crate::metrics::Metrics;
+use crate::ops::{Ops, Readiness};
+use crate::proxy::Proxy;
+use crate::shutdown::{Shutdown, Trigger};
+use crate::sink::{self, Sinks};
+use crate::spool::Spool;
+use crate::upstream::Upstreams;
+
+/// How long the sinks may go on delivering after the last request; what is left waits in the spool.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(5);
+/// How long exchanges may take to seal once their connections are gone.
+const SEALING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running process.
+#[derive(Debug)]
+pub struct App {
+    address: SocketAddr,
+    ops_address: SocketAddr,
+    trigger: Trigger,
+    serving: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
+    meter: Arc<Meter>,
+    metrics: Arc<Metrics>,
+    sinks: Sinks,
+    spool: Spool,
+    drain_timeout: Duration,
+}
+
+impl App {
+    /// Starts everything. When this returns, requests are served.
+    pub async fn start(loaded: Loaded, sources: Sources) -> Result<Self> {
+        let Loaded { config, watched, .. } = loaded;
+        let metrics = Metrics::new().context("metrics could not be set up")?;
+        let (spool, sinks) = recording(&config)?;
+        let meter =
+            Meter::new(&config, spool.clone(), Arc::clone(&metrics)).context("counting threads did not start")?;
+        let proxy = Arc::new(Proxy {
+            guard: Arc::new(Guard::new(&config.guard, &config.limits)),
+            upstreams: Arc::new(Upstreams::new(&config.upstreams)?),
+            meter: Arc::clone(&meter),
+            max_request_bytes: config.proxy.max_request_bytes,
+        });
+        let listener = Listener::bind(&config.proxy).await?;
+        let address = listener.local_addr();
+        let (trigger, shutdown) = Shutdown::new();
+        observe::all(&metrics, (&proxy, &spool, &sinks), &listener)?;
+        let ops = Ops::bind(config.ops.address, Arc::clone(&metrics), readiness(&spool, &shutdown));
+        let ops = ops
+            .await
+            .with_context(|| format!("cannot listen on {}: choose another with --ops-listen", config.ops.address))?;
+        let ops_address = ops.local_addr()?;
+        let reload = reload::Reload { sources, proxy: Arc::clone(&proxy), tls: listener.tls() };
+        let background = vec![tokio::spawn(ops.run()), tokio::spawn(reload.run(watched))];
+        let serving = tokio::spawn(listener.run(
+            move |request, _peer| {
+                let proxy = Arc::clone(&proxy);
+                async move { proxy.handle(request).await }
+            },
+            shutdown,
+        ));
+        let drain_timeout = config.proxy.drain_timeout;
+        Ok(Self { address, ops_address, trigger, serving, background, meter, metrics, sinks, spool, drain_timeout })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where `/metrics` is.
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops_address
+    }
+
+    /// The process's metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Ends in order: no new connections, streams to their end or the deadline, then everything recorded is delivered
+    /// as far as its sinks take it, and the spool is closed.
+    pub async fn stop(self) -> Result<()> {
+        let Self { trigger, serving, background, meter, metrics, sinks, spool, drain_timeout, .. } = self;
+        trigger.drain();
+        let cut = trigger.gone(drain_timeout).await;
+        if cut > 0 {
+            meter.interrupt();
+        }
+        trigger.end();
+        if cut > 0 {
+            tracing::warn!(cut, "connections were cut at the end of the drain time");
+        }
+        serving.await.context("the listener had panicked")?;
+        for task in background {
+            task.abort();
+            // Aborted, not failed; what it held of the spool is let go when it is gone.
+            drop(task.await);
+        }
+        sealed(&metrics).await;
+        tokio::task::spawn_blocking(move || {
+            meter.stop();
+            for (sink, ending) in sinks.stop(DELIVERY_PATIENCE) {
+                tracing::info!(sink, ?ending, "sink stopped");
+            }
+            spool.close();
+        })
+        .await
+        .context("the spool could not be closed")
+    }
+}
+
+/// What records: the spool, and the sinks that read from it.
+fn recording(config: &Config) -> Result<(Spool, Sinks)> {
+    let spool = Spool::open(&config.events.spool)?;
+    let plans = sink::Plan::all(&config.events)?;
+    let plans = plans.into_iter().map(|plan| {
+        let reader = spool.reader(plan.name());
+        (plan, reader)
+    });
+    let sinks = Sinks::start(plans.collect(), &config.events.spool)?;
+    Ok((spool, sinks))
+}
+
+fn readiness(spool: &Spool, shutdown: &Shutdown) -> Readiness {
+    let (spool, shutdown) = (spool.clone(), shutdown.clone());
+    Arc::new(move || {
+        if shutdown.is_draining() {
+            return Err("shutting down\n");
+        }
+        if spool.has_room() { Ok(()) } else { Err("the spool is full: usage cannot be recorded\n") }
+    })
+}
+
+/// Waits until every exchange has sealed itself: answers that are read on after their client left, for the most part.
+async fn sealed(metrics: &Metrics) {
+    let deadline = tokio::time::Instant::now() + SEALING_PATIENCE;
+    while metrics.in_flight.get() > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,79 @@
+//! Takes a changed configuration into use while requests run: keys, limits, prices, upstreams, certificates.
+//!
+//! On SIGHUP, or when a file that was read has changed. The new configuration is checked whole before anything is
+//! swapped: a bad one is refused, said so in the log, and the old one stays in every part. Addresses, the spool and the
+//! sinks are not taken anew; that needs a restart, and the log says so.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::{self, Loaded, Sources, Watcher};
+use crate::listener::TlsReload;
+use crate::proxy::Proxy;
+
+/// How often watched files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a reload works on.
+#[derive(Debug)]
+pub(super) struct Reload {
+    pub(super) sources: Sources,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) tls: Option<TlsReload>,
+}
+
+impl Reload {
+    /// Runs until aborted.
+    pub(super) async fn run(self, files: Vec<PathBuf>) {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            tracing::error!("SIGHUP cannot be listened to; changes need a restart");
+            return;
+        };
+        let mut watcher = Watcher::new(&files);
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {}
+                _ = look.tick() => if !watcher.changed() { continue },
+            }
+            match config::load(&self.sources) {
+                Ok(loaded) => {
+                    watcher.follow(&loaded.watched);
+                    self.take(loaded);
+                }
+                Err(problems) => {
+                    watcher.follow(problems.watched());
+                    tracing::error!("the changed configuration is refused whole and the old one stays:\n{problems}");
+                }
+            }
+        }
+    }
+
+    /// Swaps everything that can be swapped; what can fail goes first, so that a failure changes nothing.
+    fn take(&self, loaded: Loaded) {
+        let Loaded { config, warnings, .. } = loaded;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let certificates = self.tls.as_ref().zip(config.proxy.tls.as_ref());
+        if let Some(Err(error)) = certificates.map(|(tls, files)| tls.check(files)) {
+            tracing::error!(%error, "the changed configuration is refused whole and the old one stays");
+            return;
+        }
+        if let Err(error) = self.proxy.upstreams.reload(&config.upstreams) {
+            tracing::error!(%error, "the changed configuration is refused whole and the old one stays");
+            return;
+        }
+        self.proxy.guard.reload(&config.guard, &config.limits);
+        self.proxy.meter.reload(&config);
+        if let Some(Err(error)) = certificates.map(|(tls, files)| tls.reload(files)) {
+            tracing::error!(%error, "certificates could not be read again; the old ones stay");
+        }
+        tracing::info!("configuration reloaded: keys, limits, prices, upstreams, certificates");
+    }
+}

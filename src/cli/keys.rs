@@ -1,0 +1,180 @@
+//! `tollgate keys`: make a key, hash one, validate a keys file. A key is shown once, when it is made, and kept nowhere.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{BufRead, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use clap::Subcommand;
+
+use super::End;
+use crate::config::load_keys;
+use crate::types::Digest;
+
+/// 43 letters of base 62 hold 256 bits.
+const LETTERS: usize = 43;
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a new random key: the key on standard output, its record in the file or on standard error
+    Create {
+        /// The record's id: its name in events and logs
+        #[arg(long)]
+        id: String,
+        /// The organization it belongs to; may be repeated
+        #[arg(long = "organization", value_name = "ID")]
+        organizations: Vec<String>,
+        /// Append the record to this keys file instead of printing it
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Print the SHA-256 of a key, read from standard input so that it stays out of the shell's history
+    Hash,
+    /// Validate a keys file: every problem with its line and remedy
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<End> {
+    match command {
+        Command::Create { id, organizations, file } => create(id, organizations, file.as_deref()),
+        Command::Hash => hash(),
+        Command::Check { file } => Ok(check(file)),
+    }
+}
+
+fn create(id: &str, organizations: &[String], file: Option<&Path>) -> anyhow::Result<End> {
+    let key = make()?;
+    let record = record(id, &key, organizations)?;
+    match file {
+        None => eprint!("{record}"),
+        Some(path) => {
+            if !append(path, &record)? {
+                return Ok(End::Wrong);
+            }
+            eprintln!("added to {}; the key is shown this once:", path.display());
+        }
+    }
+    println!("{key}");
+    Ok(End::Done)
+}
+
+/// A new key: `tg-` and 256 random bits in base 62.
+pub(super) fn make() -> anyhow::Result<String> {
+    let random = SystemRandom::new();
+    let mut key = String::from("tg-");
+    while key.len() < LETTERS + 3 {
+        let mut byte = [0];
+        random.fill(&mut byte).map_err(|_| anyhow::anyhow!("the system has no randomness to give"))?;
+        // The largest multiple of 62 below 256 is 248: bytes above it would favour some letters.
+        if byte[0] < 248 {
+            key.push(char::from(ALPHABET[usize::from(byte[0] % 62)]));
+        }
+    }
+    Ok(key)
+}
+
+fn record(id: &str, key: &str, organizations: &[String]) -> anyhow::Result<String> {
+    let quoted = |text: &str| serde_json::to_string(text);
+    let mut record = format!("- id: {}\n  key: {{ sha256: {} }}\n", quoted(id)?, Digest::of(key.as_bytes()).to_hex());
+    if !organizations.is_empty() {
+        let names = organizations.iter().map(|name| quoted(name)).collect::<Result<Vec<_>, _>>()?;
+        writeln!(record, "  organizations: [{}]", names.join(", "))?;
+    }
+    Ok(record)
+}
+
+/// Appends a record, unless the file would then be wrong: a bad keys file, or an id that is already there.
+fn append(path: &Path, record: &str) -> anyhow::Result<bool> {
+    let old = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    let newline = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+    let trial = tempfile_beside(path);
+    std::fs::write(&trial, format!("{old}{newline}{record}"))
+        .with_context(|| format!("{} cannot be written", trial.display()))?;
+    let checked = load_keys(&trial);
+    std::fs::remove_file(&trial).with_context(|| format!("{} cannot be removed", trial.display()))?;
+    if let Err(problems) = checked {
+        eprintln!("nothing was added, because the file would be wrong:\n{problems}");
+        return Ok(false);
+    }
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("{} cannot be opened", path.display()))?;
+    file.write_all(format!("{newline}{record}").as_bytes())
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(true)
+}
+
+fn tempfile_beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+fn hash() -> anyhow::Result<End> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("no key could be read from standard input")?;
+    let key = line.trim_end_matches(['\r', '\n']);
+    if key.is_empty() {
+        eprintln!("tollgate: no key on standard input. Try: printf %s KEY | tollgate keys hash");
+        return Ok(End::Wrong);
+    }
+    println!("{}", Digest::of(key.as_bytes()).to_hex());
+    Ok(End::Done)
+}
+
+fn check(file: &Path) -> End {
+    match load_keys(file) {
+        Ok((records, warnings)) => {
+            for warning in warnings {
+                eprintln!("warning: {warning}");
+            }
+            println!("{}: {} keys, no problems", file.display(), records.len());
+            End::Done
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            End::Wrong
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{append, make, record};
+
+    #[test]
+    fn a_new_key_is_long_and_its_record_holds_only_its_digest() {
+        let (one, two) = (make().unwrap(), make().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.len(), 46);
+        let record = record("ci", &one, &["org".to_owned()]).unwrap();
+        assert!(!record.contains(&one));
+    }
+
+    #[test]
+    fn a_record_is_added_once_and_a_second_of_the_same_id_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("keys.yaml");
+        let first = record("ci", "tg-one", &[]).unwrap();
+        assert!(append(&file, &first).unwrap());
+        assert!(append(&file, &record("other", "tg-two", &[]).unwrap()).unwrap());
+        let before = std::fs::read_to_string(&file).unwrap();
+        assert!(!append(&file, &record("ci", "tg-three", &[]).unwrap()).unwrap());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+        let (records, _) = crate::config::load_keys(&file).unwrap();
+        assert_eq!(records.len(), 2);
+    }
+}

@@ -1,0 +1,31 @@
+//! `tollgate serve` and `tollgate proxy`: run until SIGTERM or SIGINT.
+
+use anyhow::Context;
+
+use super::{End, settings::Settings};
+use crate::app::App;
+use crate::{config, shutdown, telemetry};
+
+pub(super) fn run(settings: &Settings) -> anyhow::Result<End> {
+    let sources = settings.sources();
+    let loaded = match config::load(&sources) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Ok(End::Wrong);
+        }
+    };
+    telemetry::init(&loaded.config.log)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(async {
+        let app = App::start(loaded, sources).await?;
+        tracing::info!(proxy = %app.address(), ops = %app.ops_address(), "ready");
+        shutdown::signal().await?;
+        tracing::info!("shutting down: running streams may finish");
+        app.stop().await
+    })?;
+    Ok(End::Done)
+}

@@ -1,0 +1,90 @@
+//! What is known of a request from its head alone, observed once when it arrives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
+
+use crate::config::DialectChoice;
+use crate::dialect::{self, Route};
+use crate::header;
+use crate::types::{RequestId, Timestamp};
+
+/// A request that has just arrived.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Every duration of the request counts from here.
+    pub started: Instant,
+    /// Wall time, as a label.
+    pub time: Timestamp,
+    /// Our name for it.
+    pub request_id: RequestId,
+    /// Wire format and operation, by path.
+    pub route: Route,
+    /// From `traceparent`.
+    pub trace_id: Option<String>,
+    /// From `session-id`.
+    pub session_id: Option<String>,
+    /// From `x-connection-id`.
+    pub connection_id: Option<String>,
+    /// 1, or more when the client's SDK says that it tries again.
+    pub attempt: u32,
+    /// Time spent in the guard.
+    pub guarded: Duration,
+}
+
+impl Arrival {
+    /// Observes the head of a request.
+    pub fn observe(head: &Parts) -> Self {
+        let text = |name| head.headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+        let retries = text(header::X_STAINLESS_RETRY_COUNT).and_then(|count| count.parse::<u32>().ok());
+        Self {
+            started: Instant::now(),
+            time: Timestamp::now(),
+            request_id: RequestId::next(),
+            route: dialect::route(DialectChoice::Auto, &head.method, head.uri.path()),
+            trace_id: text(header::TRACEPARENT).and_then(trace_id),
+            session_id: text(header::SESSION_ID).map(str::to_owned),
+            connection_id: text(header::X_CONNECTION_ID).map(str::to_owned),
+            attempt: retries.unwrap_or(0).saturating_add(1),
+            guarded: Duration::ZERO,
+        }
+    }
+
+    /// Tells the client our name for its request, so that it can find the event.
+    pub fn sign(&self, headers: &mut HeaderMap) {
+        let Ok(id) = HeaderValue::from_str(self.request_id.as_str()) else { return };
+        headers.entry(header::X_REQUEST_ID).or_insert_with(|| id.clone());
+        headers.insert(header::X_TOLLGATE_REQUEST_ID, id);
+    }
+
+    /// Our name for the request as shared text.
+    pub fn request_id(&self) -> Arc<str> {
+        self.request_id.to_arc()
+    }
+}
+
+/// The trace id of a W3C `traceparent` header, where it is well-formed and not all zero.
+fn trace_id(traceparent: &str) -> Option<String> {
+    let mut parts = traceparent.split('-');
+    let (version, id) = (parts.next()?, parts.next()?);
+    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let sound = version.len() == 2 && version != "ff" && hex(version) && id.len() == 32 && hex(id);
+    (sound && id.bytes().any(|b| b != b'0')).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trace_id;
+
+    #[test]
+    fn only_a_sound_traceparent_gives_a_trace_id() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_id(&format!("00-{id}-00f067aa0ba902b7-01")).as_deref(), Some(id));
+        assert_eq!(trace_id("00-00000000000000000000000000000000-00f067aa0ba902b7-01"), None);
+        assert_eq!(trace_id("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), None);
+        assert_eq!(trace_id("nonsense"), None);
+    }
+}

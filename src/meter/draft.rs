@@ -1,0 +1,84 @@
+//! The facts of one exchange, as they gather.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Meter;
+use super::marks::Marks;
+use crate::dialect::{Reading, Route};
+use crate::event::{Outcome, UsageEvent};
+use crate::guard::Permit;
+use crate::metrics::Series;
+use crate::spool::Ticket;
+
+/// A prompt larger than this is not kept for counting; its size is estimated instead.
+const LARGEST_KEPT_PROMPT: usize = 256 * 1024;
+
+/// Everything that an event is made of. Whoever holds it must seal it.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) meter: Arc<Meter>,
+    pub(super) ticket: Ticket,
+    pub(super) event: Box<UsageEvent>,
+    pub(super) permit: Permit,
+    pub(super) series: Arc<Series>,
+    pub(super) marks: Marks,
+    pub(super) route: Route,
+    pub(super) reading: Reading,
+    pub(super) prompt: Prompt,
+}
+
+/// What the request's tokens can be counted from, should the provider not report them.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    /// The body as the client sent it, where it is small enough to keep.
+    pub(super) body: Option<Bytes>,
+    /// The estimate made at admission.
+    pub(super) estimate: u64,
+}
+
+impl Prompt {
+    pub(super) fn keep(body: Option<&Bytes>, estimate: u64) -> Self {
+        Self { body: body.filter(|body| body.len() <= LARGEST_KEPT_PROMPT).cloned(), estimate }
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The answer came whole.
+    Complete,
+    /// The upstream failed, at the step that the code names.
+    UpstreamFailed(&'static str),
+    /// The client failed or left.
+    ClientLeft(&'static str),
+}
+
+impl Draft {
+    /// Sets the outcome from the ending and from what was seen of the answer.
+    pub(super) fn conclude(&mut self, ending: Ending) {
+        let interrupted = self.meter.is_interrupted();
+        let data = &mut self.event.data;
+        let upstream_refused = data.upstream_status.is_some_and(|status| status >= 400);
+        let (outcome, error) = match ending {
+            Ending::Complete if upstream_refused => (Outcome::UpstreamError, Some(Cow::Borrowed("upstream_status"))),
+            Ending::Complete => match &self.reading.error {
+                Some(_) => (Outcome::UpstreamError, Some(Cow::Borrowed("upstream_error_in_stream"))),
+                None => (Outcome::Ok, None),
+            },
+            Ending::UpstreamFailed(code) => (Outcome::UpstreamError, Some(Cow::Borrowed(code))),
+            Ending::ClientLeft(_) if interrupted => (Outcome::Interrupted, Some(Cow::Borrowed("shutdown"))),
+            Ending::ClientLeft(code) => (Outcome::ClientDisconnect, Some(Cow::Borrowed(code))),
+        };
+        data.outcome = outcome;
+        data.error = error;
+    }
+
+    /// Whether tokens were spent that nobody has counted.
+    pub(super) fn needs_counting(&self) -> bool {
+        let answered = self.event.data.upstream_status.is_some_and(|status| status < 400);
+        answered && !self.reading.has_usage() && self.route.operation.has_tokens()
+    }
+}

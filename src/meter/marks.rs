@@ -1,0 +1,116 @@
+//! When things happened in one exchange, from a monotonic clock.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event::Timing;
+
+/// The moments of an exchange that its timing is made of.
+#[derive(Debug)]
+pub(super) struct Marks {
+    started: Instant,
+    first_byte: Option<Instant>,
+    first_content: Option<Instant>,
+    last_content: Option<Instant>,
+    content_frames: u64,
+    /// Microseconds spent in admission.
+    pub(super) guard_us: u64,
+    /// Microseconds that we added before the request went upstream.
+    pub(super) overhead_us: u64,
+}
+
+impl Marks {
+    /// Begins at the request's arrival.
+    pub(super) fn new(started: Instant) -> Self {
+        Self {
+            started,
+            first_byte: None,
+            first_content: None,
+            last_content: None,
+            content_frames: 0,
+            guard_us: 0,
+            overhead_us: 0,
+        }
+    }
+
+    /// The request goes upstream; `waited` of the time so far was spent on the client.
+    pub(super) fn leaves(&mut self, waited: Duration) {
+        self.overhead_us = self.started.elapsed().saturating_sub(waited).as_micros() as u64;
+    }
+
+    /// The head of the upstream's answer is here.
+    pub(super) fn answered(&mut self) {
+        self.first_byte.get_or_insert_with(Instant::now);
+    }
+
+    /// A frame with `count` events of generated content passed at `now`.
+    pub(super) fn content(&mut self, now: Instant, count: u64) {
+        self.first_content.get_or_insert(now);
+        self.last_content = Some(now);
+        self.content_frames += count;
+    }
+
+    /// Events with generated content so far.
+    pub(super) fn content_frames(&self) -> u64 {
+        self.content_frames
+    }
+
+    /// The timing of an exchange that ends now.
+    pub(super) fn timing(&self, output_tokens: Option<u64>) -> Timing {
+        let since = |at: Instant| millis((at - self.started).as_secs_f64());
+        let decode = self.first_content.zip(self.last_content).map(|(first, last)| (last - first).as_secs_f64());
+        let gaps = self.content_frames.saturating_sub(1);
+        Timing {
+            total_ms: since(Instant::now()),
+            first_byte_ms: self.first_byte.map(since),
+            first_token_ms: self.first_content.map(since),
+            inter_token_ms: decode.filter(|_| gaps > 0).map(|seconds| millis(seconds / gaps as f64)),
+            tokens_per_second: decode
+                .filter(|seconds| *seconds > 0.0)
+                .zip(output_tokens)
+                .map(|(seconds, tokens)| (tokens as f64 / seconds * 10.0).round() / 10.0),
+            guard_us: self.guard_us,
+            overhead_us: self.overhead_us,
+        }
+    }
+}
+
+/// Seconds as milliseconds, to the microsecond.
+fn millis(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Marks;
+
+    #[tokio::test(start_paused = true)]
+    async fn timing_counts_from_arrival_and_gaps_between_content() {
+        let mut marks = Marks::new(Instant::now());
+        tokio::time::advance(Duration::from_millis(100)).await;
+        marks.answered();
+        for _ in 0..5 {
+            tokio::time::advance(Duration::from_millis(20)).await;
+            marks.content(Instant::now(), 1);
+        }
+        tokio::time::advance(Duration::from_millis(50)).await;
+        let timing = marks.timing(Some(8));
+        assert_eq!(timing.first_byte_ms, Some(100.0));
+        assert_eq!(timing.first_token_ms, Some(120.0));
+        assert_eq!(timing.inter_token_ms, Some(20.0));
+        assert_eq!(timing.tokens_per_second, Some(100.0));
+        assert!((timing.total_ms - 250.0).abs() < 1e-6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_without_content_frames_has_no_token_times() {
+        let marks = Marks::new(Instant::now());
+        let timing = marks.timing(Some(8));
+        assert_eq!((timing.first_token_ms, timing.inter_token_ms, timing.tokens_per_second), (None, None, None));
+    }
+}

@@ -1,0 +1,125 @@
+//! Watches one request from admission to its end and turns it into one usage event.
+//!
+//! The client receives every byte unchanged and undelayed; what cannot be understood sets a flag on the event. The
+//! meter never guesses silently: every number says where it came from. It decides nothing about who may call.
+
+mod arrival;
+mod catalog;
+pub mod count;
+mod counting;
+mod draft;
+mod drain;
+mod exchange;
+pub mod framing;
+mod hide;
+mod inject;
+mod log;
+mod marks;
+mod open;
+pub mod price;
+mod request;
+mod seal;
+mod tap;
+mod watch;
+
+#[cfg(test)]
+mod corpus_tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::config::Config;
+use crate::event::{UsageEvent, Workload};
+use crate::metrics::Metrics;
+use crate::spool::{Commit, Spool, Ticket};
+use counting::Counting;
+use drain::Draining;
+
+pub use arrival::Arrival;
+pub use catalog::Catalog;
+pub use exchange::{Exchange, Sealing};
+pub use inject::{Memory, send};
+pub use request::{Content, take};
+pub use tap::{Duties, Tap};
+
+/// What all exchanges share.
+#[derive(Debug)]
+pub struct Meter {
+    spool: Spool,
+    metrics: Arc<Metrics>,
+    catalog: ArcSwap<Catalog>,
+    counting: Counting,
+    source: Arc<str>,
+    workload: Option<Workload>,
+    interrupted: AtomicBool,
+    memory: Memory,
+    draining: Draining,
+}
+
+impl Meter {
+    /// Starts the counting threads.
+    pub fn new(config: &Config, spool: Spool, metrics: Arc<Metrics>) -> std::io::Result<Arc<Self>> {
+        let workload = config.workload.as_ref().map(|w| Workload {
+            cluster: w.cluster.clone(),
+            namespace: w.namespace.clone(),
+            pod: w.pod.clone(),
+            node: w.node.clone(),
+            service_account: w.service_account.clone(),
+        });
+        Ok(Arc::new(Self {
+            spool,
+            metrics,
+            catalog: ArcSwap::from_pointee(Catalog::new(Arc::clone(&config.prices), &config.upstreams)),
+            counting: Counting::start()?,
+            source: format!("/tollgate/{}", config.instance).into(),
+            workload,
+            interrupted: AtomicBool::new(false),
+            memory: Memory::default(),
+            draining: Draining::default(),
+        }))
+    }
+
+    /// Takes new prices and model names.
+    pub fn reload(&self, config: &Config) {
+        self.catalog.store(Arc::new(Catalog::new(Arc::clone(&config.prices), &config.upstreams)));
+    }
+
+    /// Upstreams that are known to refuse the usage field.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// From now on exchanges that end early were interrupted by us, not left by their client.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// How many answers had to be estimated because the counting threads were overrun.
+    pub fn counts_skipped(&self) -> u64 {
+        self.counting.refused()
+    }
+
+    /// Waits until everything handed to the counting threads is recorded, and ends them.
+    pub fn stop(&self) {
+        self.counting.stop();
+    }
+}
+
+/// Writes a finished event into the spool.
+fn record(ticket: Ticket, event: &mut UsageEvent) -> Commit {
+    match event.encode() {
+        Ok(bytes) => ticket.seal(&event.subject, &bytes),
+        Err(error) => {
+            // Only a defect of ours gets here; a dropped ticket records its INTENT's event in place of this one.
+            tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
+            drop(ticket);
+            Commit::ready()
+        }
+    }
+}

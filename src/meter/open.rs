@@ -1,0 +1,131 @@
+//! How an event begins: with what is known at admission, or with why there was none.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::draft::{Draft, Prompt};
+use super::marks::Marks;
+use super::{Arrival, Content, Exchange, Meter, record};
+use crate::dialect::{Ask, Reading};
+use crate::event::{self, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
+use crate::guard::{Caller, Permit};
+use crate::metrics::{Series, SeriesKey};
+use crate::reject::Reject;
+use crate::types::Usage;
+use crate::upstream::Target;
+
+impl Meter {
+    /// Opens the exchange of an admitted request. Its INTENT is in the spool when this returns.
+    pub fn open(
+        self: &Arc<Self>,
+        arrival: &Arrival,
+        permit: Permit,
+        sent: (&Content, &Target),
+    ) -> Result<Exchange, Reject> {
+        let (content, target) = sent;
+        let mut ticket = self.spool.reserve().map_err(|_| Reject::SpoolFull)?;
+        let mut event = self.begin(arrival, (&content.ask, content.bytes()), ticket.sequence());
+        let data = &mut event.data;
+        data.key_id = permit.key().map(crate::types::KeyId::to_arc);
+        data.org_id = permit.organization().map(crate::types::OrgId::to_arc);
+        data.group = permit.group().map(crate::types::GroupId::to_arc);
+        data.limits =
+            permit.reserved_tokens().map(|reserved_tokens| LimitsUsed { reserved_tokens, settled_tokens: None });
+        data.upstream = Some(Arc::clone(&target.name));
+        data.provider = Some(Arc::clone(&target.provider));
+        data.host = Some(Arc::clone(&target.host));
+        event.subject = subject(&event.data);
+        let series = self.series(Some(&target.name), &content.ask, arrival.route.operation.as_str());
+        if let Ok(bytes) = event.encode() {
+            ticket.intend(&event.subject, &bytes);
+        }
+        self.metrics.in_flight.inc();
+        let mut marks = Marks::new(arrival.started);
+        marks.guard_us = arrival.guarded.as_micros() as u64;
+        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate());
+        Ok(Exchange::new(Box::new(Draft {
+            meter: Arc::clone(self),
+            ticket,
+            event: Box::new(event),
+            permit,
+            series,
+            marks,
+            route: arrival.route,
+            reading: Reading::default(),
+            prompt,
+        })))
+    }
+
+    /// Records a refusal: always a counter, and an event where the caller is known.
+    pub fn refuse(&self, arrival: &Arrival, caller: Option<&Caller>, refused: (&Reject, &Ask)) {
+        let (reject, ask) = refused;
+        let row = reject.row();
+        self.metrics.rejected(row.label);
+        self.series(None, ask, arrival.route.operation.as_str()).ended(Outcome::Rejected, row.status.as_u16());
+        let Some(caller) = caller else { return };
+        // A spool too full to record a refusal is counted by the spool itself.
+        let Ok(ticket) = self.spool.reserve() else { return };
+        let mut event = self.begin(arrival, (ask, 0), ticket.sequence());
+        let data = &mut event.data;
+        data.key_id = caller.key.as_ref().map(crate::types::KeyId::to_arc);
+        data.org_id = caller.organization.as_ref().map(crate::types::OrgId::to_arc);
+        data.group = caller.group.as_ref().map(crate::types::GroupId::to_arc);
+        data.outcome = Outcome::Rejected;
+        data.status = Some(row.status.as_u16());
+        data.error = Some(Cow::Borrowed(row.code));
+        data.timing = Marks::new(arrival.started).timing(None);
+        data.timing.guard_us = arrival.guarded.as_micros() as u64;
+        event.subject = subject(&event.data);
+        super::log::request(&event);
+        drop(record(ticket, &mut event));
+    }
+
+    fn series(&self, upstream: Option<&Arc<str>>, ask: &Ask, operation: &'static str) -> Arc<Series> {
+        let model = self.catalog.load().label(ask.model.as_deref());
+        let upstream = upstream.map_or_else(|| Arc::from("none"), Arc::clone);
+        self.metrics.series(&SeriesKey { upstream, model, operation })
+    }
+
+    /// The event as known from the request alone: `interrupted`, should nothing more ever be known.
+    fn begin(&self, arrival: &Arrival, asked: (&Ask, u64), sequence: Sequence) -> UsageEvent {
+        let (ask, sent_bytes) = asked;
+        UsageEvent {
+            specversion: Cow::Borrowed("1.0"),
+            id: format!("{}-{}-{}", sequence.spool, sequence.epoch, sequence.number),
+            source: Arc::clone(&self.source),
+            kind: Cow::Borrowed(event::TYPE),
+            subject: Arc::from(""),
+            time: arrival.time,
+            datacontenttype: Cow::Borrowed("application/json"),
+            data: UsageData {
+                sequence,
+                request_id: arrival.request_id(),
+                trace_id: arrival.trace_id.clone(),
+                attempt: arrival.attempt,
+                session_id: arrival.session_id.clone(),
+                connection_id: arrival.connection_id.clone(),
+                end_user: ask.end_user.clone(),
+                workload: self.workload.clone(),
+                dialect: Cow::Borrowed(arrival.route.name()),
+                operation: Cow::Borrowed(arrival.route.operation.as_str()),
+                model_requested: ask.model.clone(),
+                stream: ask.stream,
+                outcome: Outcome::Interrupted,
+                usage: Usage::default(),
+                request: RequestFacts {
+                    bytes: sent_bytes,
+                    max_tokens: ask.max_tokens,
+                    temperature: ask.temperature,
+                    top_p: ask.top_p,
+                },
+                ..UsageData::default()
+            },
+        }
+    }
+}
+
+/// Who pays: the organization, else the key, else nobody known.
+fn subject(data: &UsageData) -> Arc<str> {
+    let known = data.org_id.as_ref().or(data.key_id.as_ref());
+    known.map_or_else(|| Arc::from("anonymous"), Arc::clone)
+}

@@ -1,0 +1,259 @@
+//! The answer's body on its way to the client.
+//!
+//! Frames pass as they come. The frame that tells the client that the answer is complete (`[DONE]`, the last byte of a
+//! known length, the end of the body) is released only when the usage event is recorded: commit before complete. A body
+//! ends in exactly one of three ways: complete, failed, or dropped by the client.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+
+use super::drain;
+use super::exchange::{Exchange, Sealing};
+use super::framing::{Sse, Whole};
+use super::watch::{Framing, Seen, Watch};
+use crate::config::Disconnect;
+use crate::upstream::{Answer, AnswerBody, Failure};
+
+/// What is asked of a tap besides watching.
+#[derive(Clone, Copy, Debug)]
+pub struct Duties {
+    /// Take the usage chunk out again.
+    pub hide_usage: bool,
+    /// The client asked for a stream.
+    pub stream_asked: bool,
+    /// What happens upstream when the client leaves.
+    pub disconnect: Disconnect,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Tap {
+    flow: Option<Flow>,
+    out: VecDeque<Bytes>,
+    state: State,
+    disconnect: Disconnect,
+}
+
+/// The parts that outlive a client for as long as the usage is still awaited.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) body: AnswerBody,
+    pub(super) exchange: Exchange,
+    pub(super) watch: Watch,
+}
+
+#[derive(Debug)]
+enum State {
+    Reading,
+    /// The event is being recorded; then `Last` is released.
+    Sealing(Sealing, Last),
+    /// Recorded, but the upstream has not ended the body yet.
+    Trailing,
+    Ended,
+}
+
+/// What the client gets once the event is recorded.
+#[derive(Debug)]
+enum Last {
+    /// These bytes, then whatever trails.
+    Bytes(VecDeque<Bytes>),
+    /// Trailers.
+    Trailers(HeaderMap),
+    /// The failure, which cuts the client's stream as the upstream's was cut.
+    Failure(Failure),
+    /// The end.
+    Nothing,
+}
+
+impl Tap {
+    /// Taps an answer. An answer without a body is complete at once, so its event is recorded before this returns.
+    pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
+        let Answer { status, headers, body, .. } = answer;
+        exchange.answered(status.as_u16());
+        let framing = framing(status, &headers, duties.stream_asked);
+        if let Some(draft) = exchange.draft() {
+            draft.event.data.stream = matches!(framing, Framing::Events(_));
+            if duties.hide_usage {
+                draft.event.data.flag("usage_injected");
+            }
+            if is_encoded(&headers) {
+                draft.event.data.flag("meter_encoded");
+            }
+        }
+        let hiding = duties.hide_usage && matches!(framing, Framing::Events(_));
+        let ended = body.is_end_stream();
+        if ended {
+            exchange.complete().await;
+        }
+        let flow = Flow { body, exchange, watch: Watch::new(framing, hiding) };
+        let state = if ended { State::Ended } else { State::Reading };
+        let mut response =
+            Response::new(Self { flow: Some(flow), out: VecDeque::new(), state, disconnect: duties.disconnect });
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {
+        let Some(flow) = &mut self.flow else { return };
+        let (sealing, last) = match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(chunk) => return self.data(chunk),
+                Err(frame) => match frame.into_trailers() {
+                    Ok(trailers) => (flow.finish(&mut self.out), Last::Trailers(trailers)),
+                    Err(_) => return,
+                },
+            },
+            None => (flow.finish(&mut self.out), Last::Nothing),
+            Some(Err(failure)) => (flow.fail(&failure, &mut self.out), Last::Failure(failure)),
+        };
+        self.state = State::Sealing(sealing, last);
+    }
+
+    fn data(&mut self, chunk: Bytes) {
+        let Some(flow) = &mut self.flow else { return };
+        let Some(draft) = flow.exchange.draft() else {
+            self.out.push_back(chunk);
+            return;
+        };
+        let before = self.out.len();
+        let seen = flow.watch.chunk(draft, chunk, &mut self.out);
+        let ended = flow.body.is_end_stream();
+        if seen == Seen::More && !ended {
+            return;
+        }
+        flow.watch.end(draft, &mut self.out);
+        let mut last = self.out.split_off(before);
+        if let (Seen::Last(at), true) = (seen, draft.needs_counting()) {
+            // Counting takes a moment: what comes before the end need not wait for it.
+            let first = last.front_mut().filter(|bytes| at > 0 && at < bytes.len());
+            self.out.extend(first.map(|bytes| bytes.split_to(at)));
+        }
+        self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(last));
+    }
+
+    fn release(&mut self, last: Last) -> Option<Result<Frame<Bytes>, Failure>> {
+        self.state = State::Ended;
+        match last {
+            Last::Bytes(bytes) => {
+                self.out.extend(bytes);
+                self.state = State::Trailing;
+                self.out.pop_front().map(|bytes| Ok(Frame::data(bytes)))
+            }
+            Last::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+            Last::Failure(failure) => Some(Err(failure)),
+            Last::Nothing => None,
+        }
+    }
+}
+
+impl Flow {
+    /// The body is whole.
+    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Sealing {
+        if let Some(draft) = self.exchange.draft() {
+            self.watch.end(draft, out);
+        }
+        self.exchange.complete()
+    }
+
+    fn fail(&mut self, failure: &Failure, out: &mut VecDeque<Bytes>) -> Sealing {
+        if let Some(draft) = self.exchange.draft() {
+            self.watch.end(draft, out);
+        }
+        self.exchange.failed(failure, None)
+    }
+}
+
+impl Body for Tap {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(bytes) = this.out.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            match &mut this.state {
+                State::Reading => {
+                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
+                    let frame = ready!(Pin::new(&mut flow.body).poll_frame(cx));
+                    this.reading(frame);
+                }
+                State::Sealing(sealing, _) => {
+                    ready!(sealing.poll(cx));
+                    if let State::Sealing(_, last) = std::mem::replace(&mut this.state, State::Ended) {
+                        let trailing = matches!(last, Last::Bytes(_));
+                        let released = this.release(last);
+                        if released.is_some() || !trailing {
+                            return Poll::Ready(released);
+                        }
+                    }
+                }
+                State::Trailing => {
+                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
+                    return Pin::new(&mut flow.body).poll_frame(cx);
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let trailed = || self.flow.as_ref().is_none_or(|flow| flow.body.is_end_stream());
+        match self.state {
+            State::Ended => self.out.is_empty(),
+            State::Trailing => self.out.is_empty() && trailed(),
+            State::Reading | State::Sealing(..) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.flow {
+            Some(flow) if matches!(self.state, State::Reading) && !flow.watch.may_hide() => flow.body.size_hint(),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        let Some(mut flow) = self.flow.take() else { return };
+        if matches!(self.state, State::Reading) && self.disconnect == Disconnect::Drain {
+            drain::read_on(flow);
+        } else if let Some(draft) = flow.exchange.draft() {
+            // What only the end makes whole is read now: an answer cut short may have reported its usage already.
+            flow.watch.end(draft, &mut VecDeque::new());
+        }
+    }
+}
+
+fn framing(status: StatusCode, headers: &HeaderMap, stream_asked: bool) -> Framing {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("").trim_start();
+    let is = |prefix: &str| kind.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if is_encoded(headers) {
+        Framing::Opaque
+    } else if is("text/event-stream") {
+        Framing::Events(Sse::default())
+    } else if is("application/json") {
+        Framing::Whole(Whole::default())
+    } else if stream_asked && status.is_success() {
+        // Some servers stream events under another type.
+        Framing::Events(Sse::default())
+    } else {
+        Framing::Opaque
+    }
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encoding = headers.get(CONTENT_ENCODING);
+    encoding.is_some_and(|encoding| {
+        !encoding.as_bytes().is_empty() && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    })
+}

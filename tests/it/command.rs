@@ -1,0 +1,121 @@
+//! The command as a person or a script sees it: exit codes, messages, the tour.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn tollgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.args(arguments).env_remove("TOLLGATE_CONFIG");
+    command
+}
+
+fn run(arguments: &[&str], folder: &std::path::Path) -> Output {
+    tollgate(arguments).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn the_demo_shows_what_it_promises() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let output = run(
+        &["demo", "--once", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()],
+        dir.path(),
+    );
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    for expected in [
+        "200 chat demo whole in=",
+        "200 chat demo stream in=",
+        "ttft=",
+        "401 ",
+        "429 chat demo",
+        "\"specversion\": \"1.0\"",
+        "export OPENAI_BASE_URL=http://127.0.0.1:",
+        "export OPENAI_API_KEY=tg-",
+        "curl -N $OPENAI_BASE_URL/chat/completions",
+        "/metrics",
+        "usage.jsonl",
+    ] {
+        assert!(out.contains(expected), "no {expected} in\n{out}");
+    }
+    let events = std::fs::read_to_string(data.join("usage.jsonl")).unwrap();
+    assert_eq!(events.lines().count(), 4, "one event per known caller's request");
+    let key = out.lines().find_map(|line| line.trim().strip_prefix("export OPENAI_API_KEY=")).unwrap();
+    assert!(!events.contains(key), "no key in an event");
+}
+
+#[test]
+fn a_bad_configuration_names_every_problem_with_line_and_remedy_and_exits_2() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("tollgate.yaml"), "proxy:\n  lissten: 127.0.0.1:4141\nupstreams:\n- name: a\n  url: htp://x\nlimits: { requests_per_minute: 0 }\n").unwrap();
+    for command in ["serve", "proxy", "check"] {
+        let output = run(&[command], dir.path());
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        for expected in ["tollgate.yaml:2:3", "listen", "tollgate.yaml:5:", "https://", "tollgate.yaml:6:"] {
+            assert!(err.contains(expected), "no {expected} in\n{err}");
+        }
+    }
+}
+
+#[test]
+fn check_names_what_fails_with_a_remedy_and_exits_1() {
+    let dir = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago: nobody listens there.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = format!(
+        "proxy: {{ listen: 127.0.0.1:0 }}\nops: {{ listen: 127.0.0.1:0 }}\nupstreams:\n- name: gone\n  url: http://{closed}\n"
+    );
+    std::fs::write(dir.path().join("tollgate.yaml"), config).unwrap();
+    let output = run(&["check"], dir.path());
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{out}");
+    assert!(out.contains("FAIL  upstream gone") && out.contains("remedy: "), "{out}");
+    assert!(out.contains("ok    the configuration has no problems"), "{out}");
+    assert!(out.contains("ok    the spool can be written"), "{out}");
+}
+
+#[test]
+fn keys_are_made_hashed_and_validated() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = run(&["keys", "create", "--id", "ci", "--organization", "org", "--file", "keys.yaml"], dir.path());
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let key = text(&made.stdout).trim().to_owned();
+    let file = std::fs::read_to_string(dir.path().join("keys.yaml")).unwrap();
+    assert!(!file.contains(&key));
+    let mut hashing = tollgate(&["keys", "hash"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    hashing.stdin.take().unwrap().write_all(format!("{key}\n").as_bytes()).unwrap();
+    let hashed = text(&hashing.wait_with_output().unwrap().stdout);
+    assert!(file.contains(hashed.trim()), "the record holds the digest that hash prints");
+    let again = run(&["keys", "create", "--id", "ci", "--file", "keys.yaml"], dir.path());
+    assert_eq!(again.status.code(), Some(2), "an id that is there is refused");
+    assert_eq!(std::fs::read_to_string(dir.path().join("keys.yaml")).unwrap(), file, "and nothing changed");
+    assert_eq!(run(&["keys", "check", "keys.yaml"], dir.path()).status.code(), Some(0));
+    std::fs::write(dir.path().join("bad.yaml"), "- id: a\n  key: { sha256: xyz }\n- id: a\n").unwrap();
+    let checked = run(&["keys", "check", "bad.yaml"], dir.path());
+    assert_eq!(checked.status.code(), Some(2));
+    assert!(
+        text(&checked.stderr).lines().filter(|line| line.contains("bad.yaml:")).count() >= 2,
+        "{}",
+        text(&checked.stderr)
+    );
+}
+
+#[test]
+fn wrong_usage_exits_2_and_help_teaches() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["no-such-command"], dir.path()).status.code(), Some(2));
+    let help = run(&["--help"], dir.path());
+    assert_eq!(help.status.code(), Some(0));
+    for expected in ["tollgate demo", "serve --upstream", "Exit codes"] {
+        assert!(text(&help.stdout).contains(expected), "{}", text(&help.stdout));
+    }
+    let none = run(&["serve"], dir.path());
+    assert_eq!(none.status.code(), Some(2));
+    assert!(text(&none.stderr).contains("--upstream"), "{}", text(&none.stderr));
+    assert_eq!(run(&["completions", "bash"], dir.path()).status.code(), Some(0));
+}

@@ -1,0 +1,147 @@
+//! Recorded answers of many providers: the client gets every byte, the event the right numbers, however they are cut.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::{Mock, Reply, World, chat};
+
+struct Recording {
+    name: String,
+    stream: bool,
+    /// Wire bytes, one piece per event (or the whole body).
+    pieces: Vec<Vec<u8>>,
+    expected: Value,
+}
+
+/// Recordings of the `openai.chat` dialect: the shared ones where they are, and always our own.
+fn recordings() -> Vec<Recording> {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/corpus");
+    let shared = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    let mut found = load(&own);
+    assert!(!found.is_empty(), "our own recordings are missing");
+    if shared.is_dir() {
+        found.extend(load(&shared));
+    } else {
+        println!("no recordings in {}: running on our own {} alone", shared.display(), found.len());
+    }
+    found
+}
+
+fn load(folder: &std::path::Path) -> Vec<Recording> {
+    let expected = std::fs::read_to_string(folder.join("expected.json")).expect("expected.json");
+    let expected: serde_json::Map<String, Value> = serde_json::from_str(&expected).unwrap();
+    let ours = expected.into_iter().filter(|(_, expected)| expected["dialect"] == "openai.chat");
+    ours.map(|(name, expected)| {
+        let text = std::fs::read_to_string(folder.join(&name)).unwrap();
+        let stream = expected["kind"] == "stream";
+        let pieces = if stream {
+            let mut pieces: Vec<_> = text
+                .lines()
+                .filter(|line| !line.is_empty())
+                .map(|line| format!("data: {line}\n\n").into_bytes())
+                .collect();
+            pieces.push(b"data: [DONE]\n\n".to_vec());
+            pieces
+        } else {
+            vec![text.into_bytes()]
+        };
+        Recording { name, stream, pieces, expected }
+    })
+    .collect()
+}
+
+impl Recording {
+    fn wire(&self) -> Vec<u8> {
+        self.pieces.concat()
+    }
+
+    fn reply(&self, pieces: Vec<Vec<u8>>) -> Reply {
+        let kind = if self.stream { "text/event-stream" } else { "application/json" };
+        Reply::head(200, kind).chunks(pieces).end()
+    }
+
+    fn path(&self) -> &'static str {
+        if self.name.contains("completion/") { "/v1/completions" } else { "/v1/chat/completions" }
+    }
+
+    async fn check(&self, cut: &str, pieces: Vec<Vec<u8>>) {
+        let upstream = Mock::always(self.reply(pieces)).await;
+        let world = World::before(&upstream).start().await;
+        // The client asks for usage itself, so nothing is hidden and every byte must be the same.
+        let body = chat(self.stream).replace("\"model\"", "\"stream_options\":{\"include_usage\":true},\"model\"");
+        let got = world.client().await.post(self.path(), None, body).await;
+        assert_eq!(got.bytes().await, self.wire(), "{} cut {cut}: bytes", self.name);
+        let data = world.only_event().await["data"].clone();
+        self.compare(cut, &data);
+    }
+
+    fn compare(&self, cut: &str, data: &Value) {
+        let usage = &data["usage"];
+        let pairs = [
+            ("input", "input_tokens"),
+            ("output", "output_tokens"),
+            ("cache_read", "cache_read_tokens"),
+            ("cache_write", "cache_write_tokens"),
+            ("reasoning", "reasoning_tokens"),
+            ("provider_total", "total_tokens"),
+        ];
+        for (expected, ours) in pairs {
+            if let Some(expected) = self.expected.get(expected) {
+                assert_eq!(&usage[ours], expected, "{} cut {cut}: {ours} in {data}", self.name);
+            }
+        }
+        assert_eq!(
+            (&usage["source"], &usage["complete"]),
+            (&"provider".into(), &true.into()),
+            "{} cut {cut}",
+            self.name
+        );
+        assert_eq!((&data["outcome"], &data["stream"]), (&"ok".into(), &self.stream.into()), "{} cut {cut}", self.name);
+        assert!(data["model_served"].is_string(), "{} cut {cut}: no model", self.name);
+    }
+}
+
+#[tokio::test]
+async fn every_recording_per_event() {
+    for recording in recordings() {
+        recording.check("per event", recording.pieces.clone()).await;
+    }
+}
+
+#[tokio::test]
+async fn every_recording_whole() {
+    for recording in recordings() {
+        recording.check("whole", vec![recording.wire()]).await;
+    }
+}
+
+#[tokio::test]
+async fn every_recording_per_byte() {
+    for recording in recordings() {
+        // Each byte in a chunk of its own; of the longest only the last part, where usage stands, to bound the time.
+        let wire = recording.wire();
+        let whole = wire.len().saturating_sub(20_000);
+        let mut pieces = vec![wire[..whole].to_vec()];
+        pieces.extend(wire[whole..].iter().map(|byte| vec![*byte]));
+        pieces.retain(|piece| !piece.is_empty());
+        recording.check("per byte", pieces).await;
+    }
+}
+
+#[tokio::test]
+async fn every_recording_at_random_places() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for recording in recordings() {
+        for round in 0..3 {
+            let mut rest = &recording.wire()[..];
+            let mut pieces = Vec::new();
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(random.usize(1..=rest.len().min(2000)));
+                pieces.push(piece.to_vec());
+                rest = after;
+            }
+            recording.check(&format!("at random {round}"), pieces).await;
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What the tests stand on: a running Tollgate in a world of its own, an upstream that does exactly what a script says,
+//! and a client that can leave when it likes.
+
+pub(crate) mod client;
+pub(crate) mod mock;
+pub(crate) mod world;
+
+pub(crate) use client::{Client, Got};
+pub(crate) use mock::{Asked, Mock, Reply};
+pub(crate) use world::World;
+
+use std::time::Duration;
+
+/// No fact in these tests takes longer than this to become true.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until a fact is true; fails the test when it does not become so.
+pub(crate) async fn eventually<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = fact() {
+            return value;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{what} did not become true within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A chat request.
+pub(crate) fn chat(stream: bool) -> String {
+    format!(r#"{{"model":"demo","stream":{stream},"messages":[{{"role":"user","content":"hello there"}}]}}"#)
+}
