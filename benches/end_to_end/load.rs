@@ -31,6 +31,11 @@ impl Tally {
         self.answers.load(Ordering::Relaxed)
     }
 
+    /// One more that came whole.
+    pub(crate) fn add_answer(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Bytes of their bodies, and of those still on their way.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
@@ -105,7 +110,7 @@ impl Connection {
         ensure!(status == StatusCode::OK, "answered {status} with {bytes} bytes");
         let expected = prepared.answer_bytes;
         ensure!(bytes == expected, "the answer has {bytes} bytes where {expected} were sent to be passed on");
-        self.tally.answers.fetch_add(1, Ordering::Relaxed);
+        self.tally.add_answer();
         Ok(())
     }
 }

@@ -103,10 +103,10 @@ fn measure(options: &Options) -> Result<String> {
 fn round(options: &Options, mut peers: Vec<Peer>, samples: &mut Samples) -> Result<()> {
     for peer in &mut peers {
         let (name, start) = (peer.name, peer.start_time());
-        if let Ok(process) = peer.process() {
-            process.rest()?;
+        if name != Name::Direct {
+            peer.rest().with_context(|| format!("{name} after its start"))?;
             samples.add(Figure::Start, name, start.as_secs_f64() * 1e3);
-            samples.add(Figure::ResidentIdle, name, process.resident()?);
+            samples.add(Figure::ResidentIdle, name, peer.process()?.resident()?);
         }
     }
     for scenario in options.scenarios() {
@@ -119,9 +119,9 @@ fn round(options: &Options, mut peers: Vec<Peer>, samples: &mut Samples) -> Resu
             }
         }
     }
-    for peer in peers {
+    for mut peer in peers.into_iter().filter(|peer| peer.name != Name::Direct) {
         let name = peer.name;
-        peer.end().with_context(|| format!("{name} failed in the end"))?;
+        peer.rest().and_then(|()| peer.end()).with_context(|| format!("{name} failed in the end"))?;
     }
     Ok(())
 }

@@ -94,9 +94,8 @@ impl Scenario {
 fn saturated(runtime: &tokio::runtime::Runtime, peer: &mut Peer, (ask, window): (Ask, Duration)) -> Result<f64> {
     let (answers, cpu) = (peer.tally.answers(), peer.process()?.cpu()?);
     runtime.block_on(closed_loop(peer, ask, window))?;
-    let process = peer.process()?;
-    process.rest()?;
-    let used = process.cpu()?.since(&cpu);
+    peer.rest()?;
+    let used = peer.process()?.cpu()?.since(&cpu);
     Ok(micros(used) / (peer.tally.answers() - answers) as f64)
 }
 
@@ -141,7 +140,7 @@ async fn paced(peer: &mut Peer, plan: &Plan) -> Result<Vec<Value>> {
         early = failure(&mut tasks) => return Err(early),
     };
     finish(&mut tasks).await?;
-    peer.process()?.rest()?;
+    peer.rest()?;
     Ok(values)
 }
 
