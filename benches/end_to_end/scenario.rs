@@ -19,8 +19,9 @@ use crate::report::Figure;
 
 /// Connections that ask without pause.
 const BUSY: u32 = 32;
-/// Requests in a second at the fixed rate, and the connections that share them.
-const RATE: u32 = 500;
+/// Requests in a second at the fixed rates, for latency and for CPU, and the connections that share them.
+const CALM: u32 = 500;
+const STEADY: u32 = 5_000;
 const RATE_CONNECTIONS: u32 = 64;
 /// Streams while the time to the first token is taken.
 const TOKEN_STREAMS: u32 = 64;
@@ -53,7 +54,9 @@ pub(crate) enum Scenario {
     Flat,
     /// Whole requests as fast as they go: CPU per request.
     Whole,
-    /// Whole requests at a fixed rate: latency.
+    /// Whole requests at a fixed rate that leaves every peer time: CPU per request.
+    Steady,
+    /// Whole requests at a low fixed rate: latency.
     Rate,
     /// Streams: time to the first token.
     Token,
@@ -74,12 +77,21 @@ impl Scenario {
         match self {
             Self::Paced => runtime.block_on(paced(peer, plan)),
             Self::Flat => {
-                let cpu = saturated(&runtime, peer, (Ask::Stream(Duration::ZERO), plan.window))?;
+                let cpu = cpu_per_answer(peer, |peer| {
+                    runtime.block_on(closed_loop(peer, Ask::Stream(Duration::ZERO), plan.window))
+                })?;
                 Ok(vec![(Figure::CpuFlat, cpu / WRITES as f64)])
             }
-            Self::Whole => Ok(vec![(Figure::CpuWhole, saturated(&runtime, peer, (Ask::Whole, plan.window))?)]),
+            Self::Whole => {
+                let cpu = cpu_per_answer(peer, |peer| runtime.block_on(closed_loop(peer, Ask::Whole, plan.window)))?;
+                Ok(vec![(Figure::CpuWhole, cpu)])
+            }
+            Self::Steady => {
+                let run = |peer: &Peer| runtime.block_on(fixed_rate(peer, plan.window, STEADY)).map(drop);
+                Ok(vec![(Figure::CpuSteady, cpu_per_answer(peer, run)?)])
+            }
             Self::Rate => {
-                let seen = runtime.block_on(fixed_rate(peer, plan.window))?;
+                let seen = runtime.block_on(fixed_rate(peer, plan.window, CALM))?;
                 Ok(percentiles(&seen, Figure::RateP50, Figure::RateP99))
             }
             Self::Token => {
@@ -90,15 +102,16 @@ impl Scenario {
     }
 }
 
-/// CPU µs per answer with every connection asking without pause, from rest to rest.
-fn saturated(runtime: &tokio::runtime::Runtime, peer: &mut Peer, (ask, window): (Ask, Duration)) -> Result<f64> {
+/// CPU µs per answer of what the peer is put through here, from rest to rest.
+fn cpu_per_answer(peer: &mut Peer, run: impl FnOnce(&Peer) -> Result<()>) -> Result<f64> {
     let (answers, cpu) = (peer.tally.answers(), peer.process()?.cpu()?);
-    runtime.block_on(closed_loop(peer, ask, window))?;
+    run(peer)?;
     peer.rest()?;
     let used = peer.process()?.cpu()?.since(&cpu);
     Ok(micros(used) / (peer.tally.answers() - answers) as f64)
 }
 
+/// Every connection asks without pause.
 async fn closed_loop(peer: &Peer, ask: Ask, window: Duration) -> Result<()> {
     let mut tasks = JoinSet::new();
     let deadline = Instant::now() + window;
@@ -159,10 +172,10 @@ async fn watch(peer: &mut Peer, from: Instant, window: Duration) -> Result<Vec<V
 
 /// Requests are due at fixed times. One that is late because the answer before it was late counts from when it was due,
 /// so that a stall is seen by every request that it held up; one that the load's own timer woke late counts from then.
-async fn fixed_rate(peer: &Peer, window: Duration) -> Result<Histogram<u64>> {
+async fn fixed_rate(peer: &Peer, window: Duration, rate: u32) -> Result<Histogram<u64>> {
     let mut tasks = JoinSet::new();
     let start = Instant::now() + LEAD;
-    let step = Duration::from_secs(1) * RATE_CONNECTIONS / RATE;
+    let step = Duration::from_secs(1) * RATE_CONNECTIONS / rate;
     for number in 0..RATE_CONNECTIONS {
         let (address, tally, prepared) = (peer.address, Arc::clone(&peer.tally), Prepared::new(Ask::Whole)?);
         tasks.spawn(async move {
