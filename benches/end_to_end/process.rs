@@ -15,8 +15,8 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, se
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// A process at rest uses less than this in [`LOOK`].
-const REST: Duration = Duration::from_millis(2);
-const LOOK: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_millis(50);
 const LOOKS: u32 = 3;
 const LONGEST_UNREST: Duration = Duration::from_mins(2);
 const LONGEST_END: Duration = Duration::from_secs(40);
