@@ -1,0 +1,136 @@
+//! Tollgate under load, side by side with no proxy and with a bare hyper proxy, in one run: see `benches/README.md`.
+//!
+//! Read `scenario` for what is measured, `floor` for the yardstick, `report` for how it is judged. This file runs the
+//! rounds: in each, every peer is started anew and put through every scenario in turn with the others.
+
+mod floor;
+mod kafka;
+mod load;
+mod machine;
+mod options;
+mod payload;
+mod peer;
+mod process;
+mod report;
+mod scenario;
+mod sidecar;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+use kafka::Broker;
+use options::{Options, Role};
+use peer::{Name, Peer, Surroundings};
+use process::{Core, Process};
+use report::{Figure, Samples};
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    if let Some(role) = options.role {
+        return play(role, options);
+    }
+    if options.machine {
+        print!("{}", machine::description());
+        return Ok(());
+    }
+    let report = measure(options)?;
+    println!("{report}");
+    if let Some(path) = &options.write {
+        std::fs::write(path, &report).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// What this program does as a child of itself.
+fn play(role: Role, options: &Options) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let listen = options.listen.context("--listen is missing");
+    match role {
+        Role::Floor => floor::run(listen?, options.upstream.context("--upstream is missing")?),
+        Role::Upstream => upstream::run(listen?),
+        Role::Kafka => kafka::run(),
+    }
+}
+
+fn measure(options: &Options) -> Result<String> {
+    let plan = options.plan();
+    process::raise_open_files(u64::from(plan.streams) * 2 + 1_000)?;
+    process::pin(Core::Load)?;
+    let directory = tempfile::tempdir()?;
+    let (upstream, _upstream) = start_upstream(directory.path())?;
+    let peers = options.peers();
+    let broker = peers.contains(&Name::Kafka).then(|| Broker::start(options.kafka.as_deref(), directory.path()));
+    let broker = broker.transpose()?;
+    let mut samples = Samples::default();
+    if peers.iter().any(|peer| *peer >= Name::Tollgate) {
+        let size = machine::stripped_megabytes(options.binary(), directory.path())?;
+        samples.add(Figure::Binary, Name::Tollgate, size);
+    }
+    let topic = broker.as_ref().map(|broker| &broker.topic);
+    for number in 0..plan.rounds {
+        let binary = options.binary();
+        let start = |name: Name| {
+            let directory = directory.path().join(format!("{number}-{name:?}"));
+            std::fs::create_dir(&directory)?;
+            Peer::start(name, &Surroundings { upstream, binary, topic, directory: &directory })
+                .with_context(|| format!("{name} does not start"))
+        };
+        let mut turn = peers.clone();
+        turn.rotate_left(number % peers.len());
+        let running = turn.iter().map(|name| start(*name)).collect::<Result<Vec<_>>>()?;
+        eprintln!("round {} of {}", number + 1, plan.rounds);
+        round(options, running, &mut samples)?;
+    }
+    Ok(options.preface() + "\n" + &samples.table())
+}
+
+/// Every scenario by every peer, one after the other, so that what is compared is close in time.
+fn round(options: &Options, mut peers: Vec<Peer>, samples: &mut Samples) -> Result<()> {
+    for peer in &mut peers {
+        let (name, start) = (peer.name, peer.start_time());
+        if let Ok(process) = peer.process() {
+            process.rest()?;
+            samples.add(Figure::Start, name, start.as_secs_f64() * 1e3);
+            samples.add(Figure::ResidentIdle, name, process.resident()?);
+        }
+    }
+    for scenario in options.scenarios() {
+        for peer in peers.iter_mut().filter(|peer| peer.name != Name::Direct || scenario.suits_direct()) {
+            let values = scenario.run(peer, &options.plan());
+            let failed = || format!("{} failed under {scenario:?}\n{}", peer.name, peer.last_words());
+            for (figure, value) in values.with_context(failed)? {
+                eprintln!("  {:<16} {figure:?} {value:.1}", peer.name);
+                samples.add(figure, peer.name, value);
+            }
+        }
+    }
+    for peer in peers {
+        let name = peer.name;
+        peer.end().with_context(|| format!("{name} failed in the end"))?;
+    }
+    Ok(())
+}
+
+fn start_upstream(directory: &Path) -> Result<(SocketAddr, Process)> {
+    let address = process::free_address()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--role", "upstream", "--listen", &address.to_string()]);
+    let mut process = Process::start(&mut command, Core::Load, &directory.join("upstream.err"))?;
+    process.accepts(address).context("the mock upstream")?;
+    Ok((address, process))
+}

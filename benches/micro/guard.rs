@@ -1,0 +1,91 @@
+//! Admission of a key that is cached, under limits that are not reached: identify, admit, drop the permit.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use criterion::Criterion;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use tollgate::config::{self, GuardMode, LimitSet};
+use tollgate::guard::{Guard, Wants};
+use tollgate::types::{Digest, KeyId, KeyRecord, Limits, OrgId, Pattern};
+
+const KEY: &str = "sk-bench-0123456789abcdefghijklmnopqrstuvwxyz";
+const LIMITS: Limits = Limits {
+    requests_per_minute: Some(u32::MAX),
+    tokens_per_minute: Some(1 << 50),
+    concurrent_requests: Some(1_000_000),
+};
+
+pub(crate) fn bench(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("guard");
+    let uri = Uri::from_static("/v1/chat/completions");
+    let (known, unknown) = (headers(KEY), headers("sk-somebody-else"));
+    let wants = Wants { model: Some("gpt-4o-mini"), input_tokens: 300, max_output_tokens: Some(256) };
+    for (name, limits) in [
+        ("admit and drop", LimitSet { key: LIMITS, organization: LIMITS, overall: LIMITS }),
+        ("admit and drop, no limits", LimitSet::default()),
+    ] {
+        let guard = Guard::new(&settings(), &limits);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let caller = now(guard.identify(black_box(&known), &uri));
+                let permit = caller.ok().and_then(|caller| guard.admit(caller, &wants).ok());
+                assert!(permit.is_some(), "the key is known");
+                permit
+            });
+        });
+    }
+    let guard = Guard::new(&settings(), &LimitSet::default());
+    group.bench_function("refuse an unknown key", |bencher| {
+        bencher.iter(|| assert!(now(guard.identify(black_box(&unknown), &uri)).is_err(), "the key is unknown"));
+    });
+    group.finish();
+}
+
+/// A future that does not wait.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+    }
+}
+
+fn headers(key: &str) -> HeaderMap {
+    let pairs = [
+        ("host", "localhost:4141"),
+        ("authorization", &format!("Bearer {key}")),
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+        ("user-agent", "OpenAI/Python 2.8.0"),
+        ("x-stainless-lang", "python"),
+        ("x-stainless-os", "Linux"),
+        ("x-stainless-arch", "x64"),
+        ("x-stainless-retry-count", "0"),
+        ("content-length", "1200"),
+    ];
+    let parse =
+        |(name, value): (&'static str, &str)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?));
+    let headers: HeaderMap = pairs.into_iter().filter_map(parse).collect();
+    assert!(headers.contains_key(AUTHORIZATION), "the key is a header value");
+    headers
+}
+
+/// A hundred keys, so that the cache is no special case.
+fn settings() -> config::Guard {
+    let key = |number: u32| if number == 0 { KEY.to_owned() } else { format!("sk-{number}") };
+    let records = (0..100).map(|number| KeyRecord {
+        organizations: vec![OrgId::new("org_bench")],
+        models: vec![Pattern::new("gpt-*")],
+        ..KeyRecord::new(KeyId::new(format!("key-{number}")), Digest::of(key(number).as_bytes()))
+    });
+    let mode = GuardMode::Keys { file: PathBuf::from("keys.yaml"), records: Arc::new(records.collect()) };
+    let names = ["swarms-organization", "openai-organization", "x-organization"];
+    config::Guard { mode, organization_headers: names.map(HeaderName::from_static).to_vec() }
+}
