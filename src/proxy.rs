@@ -71,6 +71,7 @@ impl Proxy {
             Ok(content) => content,
             Err(reject) => return Err(Refused { reject, caller: Some(caller) }),
         };
+        passage.arrival.body_bytes = content.bytes();
         passage.ask = content.ask.clone();
         let Some(target) = self.upstreams.route(&passage.routing()) else {
             return Err(Refused { reject: Reject::NoRoute, caller: Some(caller) });

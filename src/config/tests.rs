@@ -94,7 +94,7 @@ fn the_example_of_the_design_is_accepted() {
     assert_eq!(records[0].secret.unwrap().to_hex(), "1".repeat(64), "a digest of digits alone is not a number");
     assert_eq!(records[0].expires.unwrap().to_string(), "2027-01-01T00:00:00.000Z");
     assert_eq!((records[1].id.as_str(), records[1].enabled), ("42", false));
-    assert_eq!(config.prices.version, "2026-11-01");
+    assert_eq!(&*config.prices.version, "2026-11-01");
     assert_eq!(config.prices.find("gpt-4o-mini-2024").unwrap().input, NanoUsd(150_000_000));
     assert_eq!(config.prices.find("gpt-4o").unwrap().reasoning, Some(NanoUsd(12_000_000_000)));
 }

@@ -176,6 +176,10 @@ async fn finish(mut connections: JoinSet<()>, shutdown: &Shutdown, counts: &Coun
             () = ended.as_mut() => break,
         }
     }
+    while connections.try_join_next().is_some() {}
+    if connections.is_empty() {
+        return;
+    }
     warn!(connections = connections.len(), "connections were cut: the time for draining is over");
     connections.shutdown().await;
 }

@@ -33,6 +33,8 @@ pub struct Arrival {
     pub attempt: u32,
     /// Time spent in the guard.
     pub guarded: Duration,
+    /// Body bytes as the client sent them; 0 where the body streams through.
+    pub body_bytes: u64,
 }
 
 impl Arrival {
@@ -50,6 +52,7 @@ impl Arrival {
             connection_id: text(header::X_CONNECTION_ID).map(str::to_owned),
             attempt: retries.unwrap_or(0).saturating_add(1),
             guarded: Duration::ZERO,
+            body_bytes: 0,
         }
     }
 

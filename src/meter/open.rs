@@ -24,7 +24,7 @@ impl Meter {
     ) -> Result<Exchange, Reject> {
         let (content, target) = sent;
         let mut ticket = self.spool.reserve().map_err(|_| Reject::SpoolFull)?;
-        let mut event = self.begin(arrival, (&content.ask, content.bytes()), ticket.sequence());
+        let mut event = self.begin(arrival, &content.ask, ticket.sequence());
         let data = &mut event.data;
         data.key_id = permit.key().map(crate::types::KeyId::to_arc);
         data.org_id = permit.organization().map(crate::types::OrgId::to_arc);
@@ -65,7 +65,7 @@ impl Meter {
         let Some(caller) = caller else { return };
         // A spool too full to record a refusal is counted by the spool itself.
         let Ok(ticket) = self.spool.reserve() else { return };
-        let mut event = self.begin(arrival, (ask, 0), ticket.sequence());
+        let mut event = self.begin(arrival, ask, ticket.sequence());
         let data = &mut event.data;
         data.key_id = caller.key.as_ref().map(crate::types::KeyId::to_arc);
         data.org_id = caller.organization.as_ref().map(crate::types::OrgId::to_arc);
@@ -87,8 +87,7 @@ impl Meter {
     }
 
     /// The event as known from the request alone: `interrupted`, should nothing more ever be known.
-    fn begin(&self, arrival: &Arrival, asked: (&Ask, u64), sequence: Sequence) -> UsageEvent {
-        let (ask, sent_bytes) = asked;
+    fn begin(&self, arrival: &Arrival, ask: &Ask, sequence: Sequence) -> UsageEvent {
         UsageEvent {
             specversion: Cow::Borrowed("1.0"),
             id: format!("{}-{}-{}", sequence.spool, sequence.epoch, sequence.number),
@@ -113,7 +112,7 @@ impl Meter {
                 outcome: Outcome::Interrupted,
                 usage: Usage::default(),
                 request: RequestFacts {
-                    bytes: sent_bytes,
+                    bytes: arrival.body_bytes,
                     max_tokens: ask.max_tokens,
                     temperature: ask.temperature,
                     top_p: ask.top_p,

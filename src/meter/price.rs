@@ -69,7 +69,7 @@ mod tests {
         };
         let apart = [1_250_000_000, 3_000_000_000, 20_000_000_000].map(|nano| Some(NanoUsd(nano)));
         let rows = vec![row("apart*", apart[0], apart[1], apart[2]), row("gpt-4o*", None, None, None)];
-        PriceTable { version: "2026-11-01".to_owned(), rows }
+        PriceTable { version: "2026-11-01".into(), rows }
     }
 
     fn usage(input: Option<u64>, output: Option<u64>) -> Usage {
@@ -78,7 +78,7 @@ mod tests {
 
     fn nano(model: &str, usage: &Usage) -> (i64, i64, i64) {
         let cost = cost(&table(), Some(model), None, usage).unwrap();
-        assert_eq!((cost.currency.as_str(), cost.price.as_str()), ("USD", "2026-11-01"));
+        assert_eq!((&*cost.currency, &*cost.price), ("USD", "2026-11-01"));
         (cost.total_nano.0, cost.input_nano.0, cost.output_nano.0)
     }
 

@@ -97,7 +97,7 @@ fn what_is_sealed_is_read_in_order_with_its_key() {
     let mut first = spool.reserve().unwrap();
     let second = spool.reserve().unwrap();
     assert_eq!((first.sequence().number, second.sequence().number), (1, 2));
-    assert_eq!((first.sequence().spool.as_str(), first.sequence().epoch), (spool.id(), 1));
+    assert_eq!((&*first.sequence().spool, first.sequence().epoch), (spool.id(), 1));
     first.intend("org_a", b"intent");
     assert!(second.seal("org_b", b"refused").is_ready());
     assert!(first.seal("org_a", b"done").is_ready());

@@ -17,8 +17,8 @@ async fn events_wait_in_the_spool_while_their_file_cannot_be_written_and_survive
     for _ in 0..3 {
         assert_eq!(world.chat(None, &chat(false)).await.status, 200);
     }
-    assert_eq!(world.metric(r#"tollgate_events_total{state="committed"}"#).await, 3.0);
-    assert_eq!(world.metric(r#"tollgate_events_total{state="delivered"}"#).await, 0.0);
+    assert_eq!(world.metric(r#"tollgate_events_total{state="committed"}"#).await, 3);
+    assert_eq!(world.metric(r#"tollgate_events_total{state="delivered"}"#).await, 0);
     let world = world.restart(|dir| std::fs::remove_dir(dir.join("usage.jsonl")).unwrap()).await;
     let events = world.events(3).await;
     assert_eq!(events.len(), 3);
@@ -65,12 +65,12 @@ async fn metrics_say_what_happened_under_the_documented_names() {
         assert!(text.contains(&format!("# TYPE {name} ")), "{name} is missing in\n{text}");
     }
     let line = r#"tollgate_requests_total{code="200",model="demo",operation="chat",outcome="ok",upstream="mock"}"#;
-    assert_eq!(world.metric(line).await, 1.0);
+    assert_eq!(world.metric(line).await, 1);
     assert_eq!(
         world
             .metric(r#"tollgate_tokens_total{direction="input",model="demo",source="provider",upstream="mock"}"#)
             .await,
-        10.0
+        10
     );
     world.finish().await;
 }

@@ -17,6 +17,8 @@ mod outcomes;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod shape;

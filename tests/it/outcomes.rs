@@ -129,7 +129,7 @@ async fn an_upstream_that_cannot_be_reached_is_a_502_in_the_callers_dialect() {
 
 #[tokio::test]
 async fn an_upstream_that_says_nothing_in_time_is_a_504() {
-    let upstream = Mock::always(Reply::default().pause(Duration::from_secs(60))).await;
+    let upstream = Mock::always(Reply::default().pause(Duration::from_mins(1))).await;
     let world = World::before(&upstream).upstream("  timeouts: { first_byte: 100ms }\n").start().await;
     let got = world.chat(None, &chat(false)).await;
     assert_eq!(got.status, 504);
@@ -146,8 +146,8 @@ async fn a_refused_unknown_key_leaves_no_event_and_a_counter() {
     assert_eq!((unknown.status.as_u16(), missing.status.as_u16()), (401, 401));
     assert_eq!(unknown.header("x-should-retry"), Some("false"));
     assert_eq!(unknown.json().await, missing.json().await, "all 401 bodies are the same");
-    assert!(world.metric(r#"tollgate_rejections_total{reason="unknown_key"}"#).await >= 1.0);
-    assert!(world.metric(r#"tollgate_rejections_total{reason="no_key"}"#).await >= 1.0);
+    assert!(world.metric(r#"tollgate_rejections_total{reason="unknown_key"}"#).await >= 1);
+    assert!(world.metric(r#"tollgate_rejections_total{reason="no_key"}"#).await >= 1);
     assert!(upstream.asked().is_empty());
     assert!(world.finish().await.is_empty());
 }

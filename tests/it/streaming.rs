@@ -64,7 +64,7 @@ async fn the_end_of_an_answer_is_released_only_when_its_event_is_recorded() {
         }
         let copy = tempfile::tempdir().unwrap();
         copy_tree(&world.dir.path().join("spool"), copy.path());
-        let recovered = world.recovered_from(copy.path());
+        let recovered = World::recovered_from(copy.path());
         assert_eq!(recovered, 0, "no completed answer may be found open after a crash");
         world.finish().await;
     }

@@ -37,10 +37,10 @@ pub(super) async fn go(place: &Place, keys: &Keys) -> Result<()> {
     println!("built-in fake LLM http://{} (40 words a second), demo key {}\n", place.model, keys.demo);
     let calls = [
         ("a call", &*keys.demo, false, 200),
-        ("a streamed call", &*keys.demo, true, 200),
         ("a wrong key: refused, and no event, for nobody is known", "tg-no-such-key", false, 401),
         ("a key with a limit of one request a minute", &*keys.limited, false, 200),
         ("the same key again: refused, and an event says so", &*keys.limited, false, 429),
+        ("a streamed call", &*keys.demo, true, 200),
     ];
     let mut seen = 0;
     let mut last = None;

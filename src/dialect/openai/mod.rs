@@ -1,8 +1,8 @@
 //! OpenAI's chat completions, completions and embeddings, and the many providers that copy them.
 //!
 //! The copies differ in where usage stands, how it is counted and what a chunk may leave out; each known difference is
-//! named where it is handled. Answers are read in two steps: [`glance`] deals with the many chunks that only carry text,
-//! [`answer`] parses whatever else there is.
+//! named where it is handled. Answers are read in two steps: `glance` deals with the many chunks that only carry text,
+//! `answer` parses whatever else there is.
 
 mod answer;
 mod glance;

@@ -76,7 +76,7 @@ impl Reply {
     }
 
     pub(crate) fn chunks<B: AsRef<[u8]>>(self, pieces: impl IntoIterator<Item = B>) -> Self {
-        pieces.into_iter().fold(self, |reply, piece| reply.chunk(piece))
+        pieces.into_iter().fold(self, Self::chunk)
     }
 
     pub(crate) fn end(mut self) -> Self {
@@ -221,10 +221,7 @@ async fn chunked(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<Vec<u8>> 
 }
 
 async fn fill(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<()> {
-    let mut buffer = [0; 16 * 1024];
-    let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
-    read.extend_from_slice(&buffer[..count]);
-    Some(())
+    stream.read_buf(read).await.ok().filter(|count| *count > 0).map(drop)
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

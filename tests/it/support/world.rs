@@ -70,15 +70,15 @@ impl World {
         Client::connect(self.ops).await.get("/metrics").await.text().await
     }
 
-    /// The value of one metric line, 0 when it is not there.
-    pub(crate) async fn metric(&self, line: &str) -> f64 {
+    /// The value of one metric line, in whole numbers; 0 when it is not there.
+    pub(crate) async fn metric(&self, line: &str) -> u64 {
         let text = self.metrics().await;
         let found = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
-        found.map_or(0.0, |value| value.parse().unwrap())
+        found.map_or(0, |value| value.parse::<f64>().unwrap() as u64)
     }
 
     /// How many unfinished events a spool holds, as the next start would find.
-    pub(crate) fn recovered_from(&self, dir: &std::path::Path) -> u64 {
+    pub(crate) fn recovered_from(dir: &std::path::Path) -> u64 {
         let spool = tollgate::config::Spool {
             dir: dir.to_owned(),
             max_bytes: 1 << 30,
