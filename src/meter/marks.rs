@@ -51,11 +51,6 @@ impl Marks {
         self.content_frames += count;
     }
 
-    /// Events with generated content so far.
-    pub(super) fn content_frames(&self) -> u64 {
-        self.content_frames
-    }
-
     /// The timing of an exchange that ends now.
     pub(super) fn timing(&self, output_tokens: Option<u64>) -> Timing {
         let since = |at: Instant| millis((at - self.started).as_secs_f64());

@@ -105,6 +105,16 @@ impl Meter {
         self.counting.refused()
     }
 
+    /// How many answers were cut although they should have been read on after their client had left.
+    pub fn drains_refused(&self) -> u64 {
+        self.draining.refused()
+    }
+
+    /// Cuts the answers that are being read on after their clients have left: the process ends.
+    pub fn end_drains(&self) {
+        self.draining.end();
+    }
+
     /// Waits until everything handed to the counting threads is recorded, and ends them.
     pub fn stop(&self) {
         self.counting.stop();
