@@ -65,6 +65,7 @@ pub(super) enum Ending {
 impl Draft {
     /// Sets the outcome from the ending and from what was seen of the answer.
     pub(super) fn conclude(&mut self, ending: Ending) {
+        self.marks.end();
         let interrupted = self.meter.is_interrupted();
         let data = &mut self.event.data;
         let upstream_refused = data.upstream_status.is_some_and(|status| status >= 400);

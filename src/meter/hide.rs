@@ -74,12 +74,12 @@ impl Hide {
             from = span.end;
         }
         self.after_hidden_cr = hid && from == chunk.len() && chunk.last() == Some(&b'\r');
-        self.tail(chunk.slice(from..), pending, out);
+        self.tail(&chunk.slice(from..), pending, out);
         hid
     }
 
     /// The rest of a chunk: what has ended, then perhaps the beginning of what may be the usage chunk.
-    fn tail(&mut self, rest: Bytes, pending: &[u8], out: &mut VecDeque<Bytes>) {
+    fn tail(&mut self, rest: &Bytes, pending: &[u8], out: &mut VecDeque<Bytes>) {
         if pending.len() <= rest.len() {
             // It begins here: what was held before it has ended.
             self.release(out);

@@ -24,6 +24,8 @@ mod watch;
 
 #[cfg(test)]
 mod corpus_tests;
+#[cfg(test)]
+mod watch_tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

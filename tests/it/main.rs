@@ -7,6 +7,8 @@ mod corpus;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod endings;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod inject;
