@@ -15,6 +15,8 @@ mod inject;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod outcomes;
 #[cfg(test)]
 mod peers;
@@ -22,6 +24,8 @@ mod peers;
 mod readme;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod shape;
 #[cfg(test)]
