@@ -59,9 +59,9 @@ fn body(text: &str, stream: bool) -> String {
     format!(r#"{{"model":"gpt-4o","stream":{stream},"messages":[{{"role":"user","content":"CANARY-prompt {text}"}}]}}"#)
 }
 
-#[tokio::test]
-async fn a_canary_in_any_place_is_found_in_no_output() {
-    let upstream = Mock::start(|asked| match () {
+/// Repeats what it was told, and says things of its own.
+async fn talkative() -> Mock {
+    Mock::start(|asked| match () {
         () if asked.body.contains("refuse") => Reply::json(400, r#"{"error":{"message":"CANARY-echo of the prompt"}}"#),
         () if asked.body.contains("\"stream\":true") => Reply::sse([
             "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"CANARY-completion\"},\"finish_reason\":null}]}\n\n",
@@ -70,14 +70,34 @@ async fn a_canary_in_any_place_is_found_in_no_output() {
         ]),
         () => Reply::json(200, r#"{"model":"m","choices":[{"message":{"content":"CANARY-completion"}}]}"#),
     })
-    .await;
-    let dir = tempfile::tempdir().unwrap();
-    configure(dir.path(), &upstream.url());
-    let log = std::fs::File::create(dir.path().join("stderr.log")).unwrap();
+    .await
+}
+
+/// A call with its key in this place.
+fn request(place: &str, key: &str, body: String) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    let path = "/v1/chat/completions";
+    let request = match place {
+        "?key=" => http::Request::post(format!("{path}?key={key}")),
+        "authorization" => http::Request::post(path).header(place, format!("Bearer {key}")),
+        _ => http::Request::post(path).header(place, key),
+    };
+    request.header("content-type", "application/json").body(bytes::Bytes::from(body).into()).unwrap()
+}
+
+fn start(dir: &Path) -> Running {
+    let log = std::fs::File::create(dir.join("stderr.log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
     command.args(["serve", "--config", "tollgate.yaml", "--log-filter", "trace,h2=trace,hyper=trace"]);
-    command.current_dir(dir.path()).env_remove("TOLLGATE_CONFIG").stdout(Stdio::null()).stderr(log);
-    let running = Running(command.spawn().unwrap());
+    command.current_dir(dir).env_remove("TOLLGATE_CONFIG").stdout(Stdio::null()).stderr(log);
+    Running(command.spawn().unwrap())
+}
+
+#[tokio::test]
+async fn a_canary_in_any_place_is_found_in_no_output() {
+    let upstream = talkative().await;
+    let dir = tempfile::tempdir().unwrap();
+    configure(dir.path(), &upstream.url());
+    let mut running = start(dir.path());
     let said = || std::fs::read_to_string(dir.path().join("stderr.log")).unwrap();
     let (proxy, ops) =
         eventually("it is ready", || Some((address(&said(), "proxy=")?, address(&said(), "ops=")?))).await;
@@ -89,17 +109,7 @@ async fn a_canary_in_any_place_is_found_in_no_output() {
             for place in ["authorization", "x-api-key", "x-ug-api-key", "api-key", "x-goog-api-key", "?key="] {
                 for (text, stream) in [("say", false), ("say", true), ("refuse", false)] {
                     let mut client = if h2 { Client::connect_h2(proxy).await } else { Client::connect(proxy).await };
-                    let path = "/v1/chat/completions".to_owned();
-                    let (path, header) = match place {
-                        "?key=" => (format!("{path}?key={key}"), None),
-                        "authorization" => (path, Some(format!("Bearer {key}"))),
-                        _ => (path, Some(key.to_owned())),
-                    };
-                    let mut request = http::Request::post(path).header("content-type", "application/json");
-                    if let Some(value) = header {
-                        request = request.header(place, value);
-                    }
-                    let got = client.send(request.body(bytes::Bytes::from(body(text, stream)).into()).unwrap()).await;
+                    let got = client.send(request(place, key, body(text, stream))).await;
                     let refused = got.status == 401;
                     known += usize::from(!refused);
                     assert_eq!(refused, key == WRONG, "{place}");
@@ -112,11 +122,8 @@ async fn a_canary_in_any_place_is_found_in_no_output() {
         }
     }
     for secret in [SECRET, WRONG] {
-        let request = http::Request::post("/v1/chat/completions")
-            .header("content-type", "application/json")
-            .header("authorization", "Bearer CANARY-guarded-key")
-            .header("secretkey", secret);
-        let request = request.body(bytes::Bytes::from(body("say", false)).into()).unwrap();
+        let mut request = request("authorization", "CANARY-guarded-key", body("say", false));
+        request.headers_mut().insert("secretkey", secret.parse().unwrap());
         let status = Client::connect(proxy).await.send(request).await.status;
         assert_eq!(status == 200, secret == SECRET);
         known += usize::from(secret == SECRET);
@@ -125,7 +132,6 @@ async fn a_canary_in_any_place_is_found_in_no_output() {
     written(&dir.path().join("spool"), &mut outputs);
     let pid = running.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let mut running = running;
     assert!(running.0.wait().unwrap().success());
     written(dir.path(), &mut outputs);
     let text = String::from_utf8_lossy(&outputs);
