@@ -100,9 +100,17 @@ impl App {
     /// Ends in order: no new connections, streams to their end or the deadline, then everything recorded is delivered
     /// as far as its sinks take it, and the spool is closed.
     pub async fn stop(self) -> Result<()> {
+        self.stop_unless(std::future::pending()).await
+    }
+
+    /// As [`App::stop`], but streams that still run are cut as soon as `hurry` resolves.
+    pub async fn stop_unless(self, hurry: impl Future<Output = ()>) -> Result<()> {
         let Self { trigger, serving, background, meter, metrics, sinks, spool, drain_timeout, .. } = self;
         trigger.drain();
-        let cut = trigger.gone(drain_timeout).await;
+        let cut = tokio::select! {
+            cut = trigger.gone(drain_timeout) => cut,
+            () = hurry => trigger.held(),
+        };
         if cut > 0 {
             meter.interrupt();
         }
@@ -116,7 +124,10 @@ impl App {
             // Aborted, not failed; what it held of the spool is let go when it is gone.
             drop(task.await);
         }
-        sealed(&metrics).await;
+        if !sealed(&metrics, SEALING_PATIENCE).await {
+            meter.end_drains();
+            sealed(&metrics, SEALING_PATIENCE).await;
+        }
         tokio::task::spawn_blocking(move || {
             meter.stop();
             for (sink, ending) in sinks.stop(DELIVERY_PATIENCE) {
@@ -152,9 +163,11 @@ fn readiness(spool: &Spool, shutdown: &Shutdown) -> Readiness {
 }
 
 /// Waits until every exchange has sealed itself: answers that are read on after their client left, for the most part.
-async fn sealed(metrics: &Metrics) {
-    let deadline = tokio::time::Instant::now() + SEALING_PATIENCE;
+/// Whether they all have.
+async fn sealed(metrics: &Metrics, patience: Duration) -> bool {
+    let deadline = tokio::time::Instant::now() + patience;
     while metrics.in_flight.get() > 0 && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    metrics.in_flight.get() == 0
 }

@@ -23,6 +23,8 @@ use crate::metrics::Metrics;
 
 const MOST_CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// However slowly a client reads, its place is free again after this time: probes must find one.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(30);
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const EXPOSITION: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
@@ -66,7 +68,8 @@ impl Ops {
             };
             let (metrics, readiness) = (Arc::clone(&self.metrics), Arc::clone(&self.readiness));
             connections.spawn(async move {
-                serve(stream, &metrics, &readiness).await;
+                // Too slow is the client's loss, and nothing to be told.
+                drop(tokio::time::timeout(LONGEST_CONNECTION, serve(stream, &metrics, &readiness)).await);
                 drop(place);
             });
         }

@@ -191,9 +191,24 @@ fn of_listener(listener: &Listener) -> Result<Observed, prometheus::Error> {
 fn of_meter(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
     const SKIPPED: Family =
         ("tollgate_counts_skipped_total", "Answers whose tokens were estimated because counting was overrun.", COUNTER);
+    const DRAINS: Family = (
+        "tollgate_drains_refused_total",
+        "Answers cut although they should have been read on after their client had left: too many were.",
+        COUNTER,
+    );
+    const REMEMBERED: Family =
+        ("tollgate_usage_refusals_remembered", "Upstreams and models not asked for usage, as they refused it.", GAUGE);
+    const FORGOTTEN: Family = (
+        "tollgate_usage_refusals_forgotten_total",
+        "Times that refusals to be asked for usage were forgotten for room.",
+        COUNTER,
+    );
     let proxy = Arc::downgrade(proxy);
-    Observed::new(&[(SKIPPED, None)], move || {
-        proxy.upgrade().map(|proxy| plain(0, proxy.meter.counts_skipped())).into_iter().collect()
+    Observed::new(&[(SKIPPED, None), (DRAINS, None), (REMEMBERED, None), (FORGOTTEN, None)], move || {
+        let Some(proxy) = proxy.upgrade() else { return Vec::new() };
+        let (meter, memory) = (&proxy.meter, proxy.meter.memory());
+        let counts = [meter.counts_skipped(), meter.drains_refused(), memory.remembered(), memory.forgotten()];
+        counts.into_iter().enumerate().map(|(at, count)| plain(at, count)).collect()
     })
 }
 

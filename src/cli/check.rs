@@ -54,7 +54,11 @@ pub(super) fn run(settings: &Settings) -> Result<End> {
     for finding in &findings {
         show(finding);
     }
-    println!("{}", if failed == 0 { "everything is in place".to_owned() } else { format!("{failed} problems") });
+    match failed {
+        0 => println!("everything is in place"),
+        1 => println!("1 problem"),
+        _ => println!("{failed} problems"),
+    }
     Ok(if failed == 0 { End::Done } else { End::Failed })
 }
 

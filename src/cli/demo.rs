@@ -36,6 +36,15 @@ pub(super) struct Options {
     data: Option<PathBuf>,
 }
 
+/// How far the tour came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Toured {
+    /// To its end.
+    Whole,
+    /// To a signal.
+    Stopped,
+}
+
 /// The keys that the tour made.
 #[derive(Debug)]
 struct Keys {
@@ -66,18 +75,22 @@ async fn start(options: &Options) -> Result<End> {
     telemetry::init(&loaded.config.log)?;
     let app = App::start(loaded, sources).await?;
     let place = tour::Place { proxy: app.address(), ops: app.ops_address(), model, folder };
-    let toured = tour::go(&place, &keys).await;
-    if toured.is_ok() && !options.once {
+    let mut signals = shutdown::Signals::listen()?;
+    let toured = tokio::select! {
+        toured = tour::go(&place, &keys) => toured.map(|()| Toured::Whole),
+        () = signals.next() => Ok(Toured::Stopped),
+    };
+    if matches!(toured, Ok(Toured::Whole)) && !options.once {
         let events = place.events();
         tokio::select! {
-            signal = shutdown::signal() => signal?,
+            () = signals.next() => {}
             followed = tour::follow(&events) => followed?,
         }
-        println!("\nstopping: running streams may finish");
+        println!("\nstopping: running streams may finish; Ctrl-C again cuts them");
     }
-    app.stop().await?;
+    app.stop_unless(signals.next()).await?;
     serving.abort();
-    toured.map(|()| End::Done)
+    toured.map(|_| End::Done)
 }
 
 fn folder(options: &Options) -> Result<PathBuf> {

@@ -10,7 +10,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use clap::Subcommand;
 
 use super::End;
-use crate::config::load_keys;
+use crate::config::{check_keys, load_keys};
 use crate::types::Digest;
 
 /// 43 letters of base 62 hold 256 bits.
@@ -53,7 +53,13 @@ fn create(id: &str, organizations: &[String], file: Option<&Path>) -> anyhow::Re
     let key = make()?;
     let record = record(id, &key, organizations)?;
     match file {
-        None => eprint!("{record}"),
+        None => {
+            if let Err(problems) = check_keys(&record, Path::new("the new record")) {
+                eprintln!("no key was made:\n{problems}");
+                return Ok(End::Wrong);
+            }
+            eprint!("{record}");
+        }
         Some(path) => {
             if !append(path, &record)? {
                 return Ok(End::Wrong);
@@ -98,12 +104,7 @@ fn append(path: &Path, record: &str) -> anyhow::Result<bool> {
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
     };
     let newline = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
-    let trial = tempfile_beside(path);
-    std::fs::write(&trial, format!("{old}{newline}{record}"))
-        .with_context(|| format!("{} cannot be written", trial.display()))?;
-    let checked = load_keys(&trial);
-    std::fs::remove_file(&trial).with_context(|| format!("{} cannot be removed", trial.display()))?;
-    if let Err(problems) = checked {
+    if let Err(problems) = check_keys(&format!("{old}{newline}{record}"), path) {
         eprintln!("nothing was added, because the file would be wrong:\n{problems}");
         return Ok(false);
     }
@@ -115,12 +116,6 @@ fn append(path: &Path, record: &str) -> anyhow::Result<bool> {
     file.write_all(format!("{newline}{record}").as_bytes())
         .with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(true)
-}
-
-fn tempfile_beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    path.with_file_name(name)
 }
 
 fn hash() -> anyhow::Result<End> {
@@ -176,5 +171,32 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
         let (records, _) = crate::config::load_keys(&file).unwrap();
         assert_eq!(records.len(), 2);
+    }
+
+    #[test]
+    fn no_other_file_is_touched_and_problems_name_the_file_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, neighbour) = (dir.path().join("keys.yaml"), dir.path().join("keys.yaml.new"));
+        std::fs::write(&neighbour, "mine").unwrap();
+        assert!(append(&file, &record("ci", "tg-one", &[]).unwrap()).unwrap());
+        assert_eq!(std::fs::read_to_string(&neighbour).unwrap(), "mine");
+        let problems = crate::config::check_keys("- id: a\n- id: a\n", &file).unwrap_err().to_string();
+        assert!(problems.contains("keys.yaml:"), "{problems}");
+    }
+
+    #[test]
+    fn a_weird_id_is_written_so_that_it_is_read_back_or_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for (at, id) in
+            ["a: b", "- x", "\"quoted\"", "tür # 7", "null", "1e3", "{}", "", " ", "a\nb", "\u{7}"].iter().enumerate()
+        {
+            let file = dir.path().join(format!("{at}.yaml"));
+            if append(&file, &record(id, "tg-one", &[]).unwrap()).unwrap() {
+                let (records, _) = crate::config::load_keys(&file).unwrap();
+                assert_eq!(records[0].id.as_str(), *id);
+            } else {
+                assert!(!file.exists());
+            }
+        }
     }
 }

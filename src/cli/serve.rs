@@ -21,11 +21,12 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<End> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
+        let mut signals = shutdown::Signals::listen().context("signals cannot be listened to")?;
         let app = App::start(loaded, sources).await?;
         tracing::info!(proxy = %app.address(), ops = %app.ops_address(), "ready");
-        shutdown::signal().await?;
-        tracing::info!("shutting down: running streams may finish");
-        app.stop().await
+        signals.next().await;
+        tracing::info!("shutting down: running streams may finish; a second signal cuts them");
+        app.stop_unless(signals.next()).await
     })?;
     Ok(End::Done)
 }

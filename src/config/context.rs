@@ -93,7 +93,12 @@ impl<'s> Context<'s> {
     /// The document in a file.
     pub(super) fn document(&self, path: &Path) -> Result<Value, NoDocument> {
         let text = self.read(path, &Size::Document).map_err(NoDocument::Unreadable)?;
-        let mut value = tree::parse(&text, &Place::File(path), DOCUMENT_NODES).map_err(NoDocument::Broken)?;
+        Self::parsed(&text, path)
+    }
+
+    /// A document as it would stand in a file.
+    pub(super) fn parsed(text: &str, path: &Path) -> Result<Value, NoDocument> {
+        let mut value = tree::parse(text, &Place::File(path), DOCUMENT_NODES).map_err(NoDocument::Broken)?;
         if matches!(value.node, tree::Node::Null) {
             value.at = Origin::whole_file(path);
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::types::{Budget, Digest, GroupId, KeyId, KeyRecord, NanoUsd, OrgId, Pattern, Period, Timestamp};
 
-use super::context::Context;
+use super::context::{Context, NoDocument};
 use super::field::{Field, quote};
 use super::limits;
 use super::problem::{Origin, Problem, Problems};
@@ -20,9 +20,21 @@ const MOST_ID_LETTERS: usize = 128;
 
 /// Reads a keys file on its own: its records and warnings, or all that is wrong with it.
 pub fn load_keys(path: &Path) -> Result<(Vec<KeyRecord>, Vec<Problem>), Problems> {
+    judge(path, |context| context.document(path))
+}
+
+/// As [`load_keys`], of a text that is to become this file.
+pub fn check_keys(text: &str, path: &Path) -> Result<(Vec<KeyRecord>, Vec<Problem>), Problems> {
+    judge(path, |_| Context::parsed(text, path))
+}
+
+fn judge(
+    path: &Path,
+    read: impl FnOnce(&Context<'_>) -> Result<Value, NoDocument>,
+) -> Result<(Vec<KeyRecord>, Vec<Problem>), Problems> {
     let directory = PathBuf::new();
     let context = Context::new(&[], &directory);
-    let records = match context.document(path) {
+    let records = match read(&context) {
         Ok(value) => records(&value, &context),
         Err(error) => {
             context.problem(error.into_problem(path));

@@ -35,7 +35,7 @@ pub use checked::{
     Config, Credential, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka, KafkaFormat, LimitSet,
     Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull, Workload,
 };
-pub use keys::load_keys;
+pub use keys::{check_keys, load_keys};
 pub use load::{Loaded, Sources, load};
 pub use prices::load_prices;
 pub use problem::{Origin, Problem, Problems};

@@ -28,6 +28,10 @@ pub(super) struct Draft {
     pub(super) route: Route,
     pub(super) reading: Reading,
     pub(super) prompt: Prompt,
+    /// The request may have reached the model, so that tokens may have been spent.
+    pub(super) reached: bool,
+    /// Part of the answer passed unread, so that its tokens cannot be counted.
+    pub(super) unread: bool,
 }
 
 /// What the request's tokens can be counted from, should the provider not report them.
@@ -54,11 +58,14 @@ pub(super) enum Ending {
     UpstreamFailed(&'static str),
     /// The client failed or left.
     ClientLeft(&'static str),
+    /// A defect of ours ended it.
+    Panicked,
 }
 
 impl Draft {
     /// Sets the outcome from the ending and from what was seen of the answer.
     pub(super) fn conclude(&mut self, ending: Ending) {
+        self.marks.end();
         let interrupted = self.meter.is_interrupted();
         let data = &mut self.event.data;
         let upstream_refused = data.upstream_status.is_some_and(|status| status >= 400);
@@ -71,14 +78,21 @@ impl Draft {
             Ending::UpstreamFailed(code) => (Outcome::UpstreamError, Some(Cow::Borrowed(code))),
             Ending::ClientLeft(_) if interrupted => (Outcome::Interrupted, Some(Cow::Borrowed("shutdown"))),
             Ending::ClientLeft(code) => (Outcome::ClientDisconnect, Some(Cow::Borrowed(code))),
+            Ending::Panicked => (Outcome::Interrupted, Some(Cow::Borrowed("panic"))),
         };
         data.outcome = outcome;
         data.error = error;
     }
 
-    /// Whether tokens were spent that nobody has counted.
+    /// Whether tokens were spent that nobody has counted, or not to the end.
     pub(super) fn needs_counting(&self) -> bool {
         let answered = self.event.data.upstream_status.is_some_and(|status| status < 400);
-        answered && !self.reading.has_usage() && self.route.operation.has_tokens()
+        let counted = self.reading.has_usage() && self.is_whole();
+        answered && !counted && self.route.operation.has_tokens()
+    }
+
+    /// Whether what was read covers the whole answer.
+    pub(super) fn is_whole(&self) -> bool {
+        self.event.data.outcome == Outcome::Ok || self.reading.done
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::draft::{Draft, Ending};
 use crate::spool::Commit;
-use crate::upstream::{Blame, Failure, PassCredential};
+use crate::upstream::{Blame, Failure, PassCredential, Step};
 
 /// See the module.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ impl Exchange {
     /// The request goes upstream now; `waited` of the time since its arrival was spent on the client.
     pub fn leaves(&mut self, waited: Duration) {
         if let Some(draft) = &mut self.draft {
+            draft.reached = true;
             draft.marks.leaves(waited);
             draft.meter.metrics.overhead.observe(draft.marks.overhead_us as f64 / 1e6);
         }
@@ -73,8 +74,9 @@ impl Exchange {
 
     /// A step failed; who is to blame decides the outcome.
     pub fn failed(&mut self, failure: &Failure, status: Option<u16>) -> Sealing {
-        if let (Some(draft), Some(status)) = (&mut self.draft, status) {
-            draft.event.data.status = Some(status);
+        if let Some(draft) = &mut self.draft {
+            draft.event.data.status = status.or(draft.event.data.status);
+            draft.reached &= !failure.may_retry() && failure.step != Step::Rewrite;
         }
         match failure.blame() {
             Blame::Client => self.seal(Ending::ClientLeft(failure.code())),
@@ -98,7 +100,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        drop(self.seal(Ending::ClientLeft("client_left")));
+        // A defect of ours unwinds through here: then it was not the client who left.
+        let ending = if std::thread::panicking() { Ending::Panicked } else { Ending::ClientLeft("client_left") };
+        drop(self.seal(ending));
     }
 }
 

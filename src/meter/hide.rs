@@ -23,48 +23,80 @@ pub(super) struct Span {
     pub(super) hidden: bool,
 }
 
-/// Bytes held back, all of one unfinished event.
+/// Bytes held back: the unfinished event from its beginning, or none of it.
 #[derive(Debug, Default)]
 pub(super) struct Hide {
     held: Vec<Bytes>,
     held_bytes: usize,
+    /// The beginning of the unfinished event has been passed on, so its end must follow.
+    begun: bool,
+    /// The last chunk ended with the CR of a hidden event; an LF next belongs to that.
+    after_hidden_cr: bool,
 }
 
 impl Hide {
-    /// Passes a chunk on, without the hidden events in `spans` (in order); whether anything was hidden. `suspect` says
-    /// that the chunk ends within an event that may be the usage chunk.
-    pub(super) fn pass(&mut self, chunk: &Bytes, (spans, suspect): (&[Span], bool), out: &mut VecDeque<Bytes>) -> bool {
-        let mut from = 0;
+    /// Whether an event that ends here can still be taken out whole; one too large never is, however it was cut.
+    pub(super) fn may_take(&self, span: Span) -> bool {
+        match span.start {
+            Some(start) => span.end - start <= LARGEST,
+            None => !self.begun && self.held_bytes + span.end <= LARGEST,
+        }
+    }
+
+    /// Passes a chunk on, without the hidden events in `spans` (in order); whether anything was hidden. `pending` are
+    /// the bytes so far of the event within which the chunk ends.
+    pub(super) fn pass(
+        &mut self,
+        chunk: &Bytes,
+        (spans, pending): (&[Span], &[u8]),
+        out: &mut VecDeque<Bytes>,
+    ) -> bool {
+        if chunk.is_empty() {
+            return false;
+        }
+        let orphan = std::mem::take(&mut self.after_hidden_cr) && chunk.first() == Some(&b'\n');
+        let mut from = usize::from(orphan);
         let mut hid = false;
         for span in spans {
-            if !span.hidden {
-                self.release(out);
-                continue;
+            match (span.hidden, span.start) {
+                (true, None) => self.forget(),
+                // What was held ended without being an event, such as a comment.
+                (true, Some(start)) => {
+                    self.release(out);
+                    push(out, chunk.slice(from..start.max(from)));
+                }
+                (false, _) => {
+                    self.release(out);
+                    continue;
+                }
             }
             hid = true;
-            match span.start {
-                Some(start) => push(out, chunk.slice(from..start)),
-                // Its beginning is what was held back.
-                None => self.forget(),
-            }
             from = span.end;
         }
-        self.tail(chunk.slice(from..), (spans.last().map_or(0, |span| span.end) - from, suspect), out);
+        self.after_hidden_cr = hid && from == chunk.len() && chunk.last() == Some(&b'\r');
+        self.tail(&chunk.slice(from..), pending, out);
         hid
     }
 
-    /// The rest of a chunk: whole events to pass, then perhaps the beginning of a suspect.
-    fn tail(&mut self, rest: Bytes, (whole, suspect): (usize, bool), out: &mut VecDeque<Bytes>) {
-        let begun = rest.len() - whole.min(rest.len());
-        if !suspect || self.held_bytes + begun > LARGEST {
+    /// The rest of a chunk: what has ended, then perhaps the beginning of what may be the usage chunk.
+    fn tail(&mut self, rest: &Bytes, pending: &[u8], out: &mut VecDeque<Bytes>) {
+        if pending.len() <= rest.len() {
+            // It begins here: what was held before it has ended.
             self.release(out);
-            push(out, rest);
-            return;
+            self.begun = false;
         }
-        push(out, rest.slice(..whole));
-        let begun = rest.slice(whole..);
-        self.held_bytes += begun.len();
-        self.held.push(begun);
+        let ended = rest.len().saturating_sub(pending.len());
+        push(out, rest.slice(..ended));
+        let unfinished = rest.slice(ended..);
+        let suspect = !self.begun && pending.len() <= LARGEST && may_become_usage(pending);
+        if suspect {
+            self.held_bytes += unfinished.len();
+            self.held.push(unfinished);
+        } else {
+            self.release(out);
+            self.begun = !pending.is_empty();
+            push(out, unfinished);
+        }
     }
 
     /// Passes on what was held back.
@@ -89,8 +121,11 @@ fn push(out: &mut VecDeque<Bytes>, bytes: Bytes) {
 }
 
 /// Whether an unfinished event may turn out to be the usage chunk: nothing in it so far belongs to a choice.
-pub(super) fn may_become_usage(pending: &[u8]) -> bool {
-    static CHOICE: LazyLock<[Finder<'static>; 3]> =
-        LazyLock::new(|| ["\"delta\"", "\"finish_reason\"", "\"index\""].map(Finder::new));
+fn may_become_usage(pending: &[u8]) -> bool {
+    static CHOICE: LazyLock<[Finder<'static>; 4]> =
+        LazyLock::new(|| ["\"delta\"", "\"finish_reason\"", "\"choices\":[{", "\"choices\": [{"].map(Finder::new));
     !pending.is_empty() && CHOICE.iter().all(|part| part.find(pending).is_none())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! 400 or 422 and names the field is asked once more with the client's own bytes, and for an hour not asked again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ const MOST_REMEMBERED: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Memory {
     refused: DashMap<(Arc<str>, Box<str>), Instant>,
+    forgotten: AtomicU64,
 }
 
 impl Memory {
@@ -34,10 +36,21 @@ impl Memory {
             && self.refused.get(&(Arc::clone(&target.name), model.into())).is_some_and(|until| *until > Instant::now())
     }
 
+    /// How many refusals are remembered.
+    pub fn remembered(&self) -> u64 {
+        self.refused.len() as u64
+    }
+
+    /// How often all were forgotten, for there were too many.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
     /// Remembers a refusal.
     pub fn refused(&self, target: &Target, ask: &Ask) {
         if self.refused.len() >= MOST_REMEMBERED {
             self.refused.clear();
+            self.forgotten.fetch_add(1, Ordering::Relaxed);
         }
         let model = ask.model.as_deref().unwrap_or("").into();
         self.refused.insert((Arc::clone(&target.name), model), Instant::now() + REMEMBERED);

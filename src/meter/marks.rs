@@ -13,6 +13,7 @@ pub(super) struct Marks {
     first_byte: Option<Instant>,
     first_content: Option<Instant>,
     last_content: Option<Instant>,
+    ended: Option<Instant>,
     content_frames: u64,
     /// Microseconds spent in admission.
     pub(super) guard_us: u64,
@@ -28,6 +29,7 @@ impl Marks {
             first_byte: None,
             first_content: None,
             last_content: None,
+            ended: None,
             content_frames: 0,
             guard_us: 0,
             overhead_us: 0,
@@ -51,18 +53,18 @@ impl Marks {
         self.content_frames += count;
     }
 
-    /// Events with generated content so far.
-    pub(super) fn content_frames(&self) -> u64 {
-        self.content_frames
+    /// The exchange is over; what follows, such as counting, is not its time.
+    pub(super) fn end(&mut self) {
+        self.ended.get_or_insert_with(Instant::now);
     }
 
-    /// The timing of an exchange that ends now.
+    /// The timing of an exchange that has ended, or else ends now.
     pub(super) fn timing(&self, output_tokens: Option<u64>) -> Timing {
         let since = |at: Instant| millis((at - self.started).as_secs_f64());
         let decode = self.first_content.zip(self.last_content).map(|(first, last)| (last - first).as_secs_f64());
         let gaps = self.content_frames.saturating_sub(1);
         Timing {
-            total_ms: since(Instant::now()),
+            total_ms: since(self.ended.unwrap_or_else(Instant::now)),
             first_byte_ms: self.first_byte.map(since),
             first_token_ms: self.first_content.map(since),
             inter_token_ms: decode.filter(|_| gaps > 0).map(|seconds| millis(seconds / gaps as f64)),

@@ -24,6 +24,8 @@ mod watch;
 
 #[cfg(test)]
 mod corpus_tests;
+#[cfg(test)]
+mod watch_tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,6 +105,16 @@ impl Meter {
     /// How many answers had to be estimated because the counting threads were overrun.
     pub fn counts_skipped(&self) -> u64 {
         self.counting.refused()
+    }
+
+    /// How many answers were cut although they should have been read on after their client had left.
+    pub fn drains_refused(&self) -> u64 {
+        self.draining.refused()
+    }
+
+    /// Cuts the answers that are being read on after their clients have left: the process ends.
+    pub fn end_drains(&self) {
+        self.draining.end();
     }
 
     /// Waits until everything handed to the counting threads is recorded, and ends them.

@@ -19,11 +19,14 @@ impl Meter {
     pub fn open(
         self: &Arc<Self>,
         arrival: &Arrival,
-        permit: Permit,
+        mut permit: Permit,
         sent: (&Content, &Target),
     ) -> Result<Exchange, Reject> {
         let (content, target) = sent;
-        let mut ticket = self.spool.reserve().map_err(|_| Reject::SpoolFull)?;
+        let Ok(mut ticket) = self.spool.reserve() else {
+            permit.settle(0);
+            return Err(Reject::SpoolFull);
+        };
         let mut event = self.begin(arrival, &content.ask, ticket.sequence());
         let data = &mut event.data;
         data.key_id = permit.key().map(crate::types::KeyId::to_arc);
@@ -53,6 +56,8 @@ impl Meter {
             route: arrival.route,
             reading: Reading::default(),
             prompt,
+            reached: false,
+            unread: false,
         })))
     }
 

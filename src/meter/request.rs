@@ -54,6 +54,12 @@ pub async fn take(route: &Route, head: &Parts, sent: (Incoming, u64)) -> Result<
 }
 
 impl Content {
+    /// A body that was read.
+    #[cfg(test)]
+    pub(super) fn of(body: Bytes, ask: Ask) -> Self {
+        Self { body: OutboundBody::Whole(body), ask, waited: Duration::ZERO }
+    }
+
     /// The body, where it was read whole.
     pub fn whole(&self) -> Option<&Bytes> {
         match &self.body {

@@ -1,8 +1,11 @@
 //! From the facts of an exchange to its event in the spool: the one place where events are finished.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::count::{self, Counted};
 use super::draft::Draft;
 use super::{log, price};
+use crate::dialect::{Flags, Operation};
 use crate::event::{LimitsUsed, LocalCount, Outcome};
 use crate::spool::Commit;
 use crate::types::{Source, Usage};
@@ -14,58 +17,81 @@ const BY_BYTES: &str = "bytes/4";
 impl Draft {
     /// Finishes the event with what the provider reported, if anything, and records it.
     pub(super) fn seal(mut self: Box<Self>) -> Commit {
-        let mut usage = self.reading.usage().unwrap_or_default();
-        let whole = matches!(self.event.data.outcome, Outcome::Ok) || self.reading.done;
-        if usage.source == Source::Provider && !whole {
-            // Usage that is repeated per chunk covers what had been generated when the answer broke off.
-            usage.complete = false;
-            self.event.data.flag("usage_partial");
-        }
+        let usage = self.reported();
         self.finish(usage)
     }
 
     /// Counts here what nobody reported, then records the event. Slow: for the counting threads only.
-    pub(super) fn seal_counted(mut self: Box<Self>) -> Commit {
-        let model = self.reading.model_served.clone().or_else(|| self.event.data.model_requested.clone());
-        let model = model.unwrap_or_default();
-        let output = count::count_output(&model, self.reading.escaped_text());
-        let input = self.prompt.body.as_deref().and_then(|body| count::count_chat_request(&model, body));
-        let usage = self.counted(input, output);
-        self.finish(usage)
+    pub(super) fn seal_counted(self: Box<Self>) -> Commit {
+        let Ok((input, output)) = catch_unwind(AssertUnwindSafe(|| self.count())) else {
+            // A tokenizer with a defect costs the count, not the event.
+            return self.seal_by_size("meter_error");
+        };
+        self.seal_with(input, output)
     }
 
     /// As [`Self::seal_counted`], by size alone: for when the counting threads are overrun.
-    pub(super) fn seal_estimated(mut self: Box<Self>) -> Commit {
-        self.event.data.flag("count_skipped");
-        let tokens = self.reading.text_bytes().div_ceil(BYTES_PER_TOKEN);
-        let output = Counted { tokens, tokenizer: BY_BYTES, source: Source::Estimate, truncated: false };
-        let usage = self.counted(None, output);
+    pub(super) fn seal_estimated(self: Box<Self>) -> Commit {
+        self.seal_by_size("count_skipped")
+    }
+
+    fn seal_by_size(mut self: Box<Self>, why: &'static str) -> Commit {
+        self.event.data.flag(why);
+        let output = by_size(self.reading.text_bytes().div_ceil(BYTES_PER_TOKEN));
+        self.seal_with(None, output)
+    }
+
+    fn seal_with(mut self: Box<Self>, input: Option<Counted>, output: Counted) -> Commit {
+        let counted = self.counted(input, output);
+        // What the provider said stands, however little it is; our count stands beside it.
+        let usage = if self.reading.has_usage() { self.reported() } else { counted };
         self.finish(usage)
     }
 
-    /// Usage from our own counts. An answer that broke off has a count of what was delivered, and says so.
+    fn reported(&mut self) -> Usage {
+        let mut usage = self.reading.usage().unwrap_or_default();
+        if usage.source == Source::Provider && !self.is_whole() {
+            // Usage that is repeated per chunk covers what had been generated when the answer broke off.
+            usage.complete = false;
+            self.event.data.flag("usage_partial");
+        }
+        usage
+    }
+
+    fn count(&self) -> (Option<Counted>, Counted) {
+        let model = self.reading.model_served.as_deref().or(self.event.data.model_requested.as_deref());
+        let model = model.unwrap_or_default();
+        let mut output = count::count_output(model, self.reading.escaped_text());
+        let beyond = self.reading.text_bytes().saturating_sub(self.reading.escaped_text().len() as u64);
+        if beyond > 0 {
+            output.tokens = output.tokens.saturating_add(beyond.div_ceil(BYTES_PER_TOKEN));
+            output.source = Source::Estimate;
+        }
+        (self.prompt.body.as_deref().and_then(|body| count::count_chat_request(model, body)), output)
+    }
+
+    /// Usage from our own counts. An answer that broke off has a count of what was delivered, and says so; one that
+    /// passed unread has no count of its output, for nothing would be a made-up number.
     fn counted(&mut self, input: Option<Counted>, output: Counted) -> Usage {
+        let unread = self.unread || self.reading.flags().contains(Flags::METER_ERROR);
+        let whole = self.event.data.outcome == Outcome::Ok && !unread;
+        let silent = unread && self.reading.text_bytes() == 0 && self.route.operation != Operation::Embeddings;
         let data = &mut self.event.data;
-        let whole = data.outcome == Outcome::Ok;
         if !whole {
             data.flag("usage_partial");
         }
         if output.truncated || input.as_ref().is_some_and(|input| input.truncated) {
             data.flag("count_truncated");
         }
-        let guessed =
-            Counted { tokens: self.prompt.estimate, tokenizer: BY_BYTES, source: Source::Estimate, truncated: false };
-        let input = input.unwrap_or(guessed);
-        let exact = input.source == Source::Tokenizer && output.source == Source::Tokenizer;
-        data.local = Some(LocalCount {
-            input_tokens: Some(input.tokens),
-            output_tokens: Some(output.tokens),
-            tokenizer: output.tokenizer.into(),
-        });
+        let input = input.unwrap_or_else(|| by_size(self.prompt.estimate));
+        let exact = input.source == Source::Tokenizer && output.source == Source::Tokenizer && !unread;
+        let output_tokens = (!silent).then_some(output.tokens);
+        data.local =
+            Some(LocalCount { input_tokens: Some(input.tokens), output_tokens, tokenizer: output.tokenizer.into() });
         Usage {
             input_tokens: Some(input.tokens),
-            output_tokens: Some(output.tokens),
-            total_tokens: Some(input.tokens + output.tokens),
+            output_tokens,
+            total_tokens: output_tokens.map(|output| input.tokens.saturating_add(output)),
             source: if exact { Source::Tokenizer } else { Source::Estimate },
             complete: whole,
             ..Usage::default()
@@ -86,25 +112,39 @@ impl Draft {
         for flag in self.reading.flags().names() {
             data.flag(flag);
         }
-        data.delivered.content_frames = self.marks.content_frames();
         data.timing = self.marks.timing(usage.output_tokens);
         let catalog = self.meter.catalog.load();
         let models = (data.model_served.as_deref(), data.model_requested.as_deref());
-        data.cost = price::cost(&catalog.prices, models.0, models.1, &usage);
+        // Output that nobody counted has a price that nobody knows; only embeddings have none.
+        let known = usage.output_tokens.is_some() || usage.complete || self.route.operation == Operation::Embeddings;
+        let cost = price::cost(&catalog.prices, models.0, models.1, &usage);
+        data.cost = cost.filter(|_| known);
         data.usage = usage;
     }
 
-    /// Returns what was reserved and not used, or takes what was used beyond it. What nobody knows stays reserved,
-    /// unless the upstream refused or never answered: then nothing was used.
+    /// Returns what was reserved and not used, or takes what was used beyond it. What nobody knows stays reserved:
+    /// whoever leaves before the answer begins has still made the model work.
     fn settle(&mut self) {
-        let data = &mut self.event.data;
-        let answered = data.upstream_status.is_some_and(|status| status < 400);
-        let used = data.usage.total_tokens.or((!answered || !self.route.operation.has_tokens()).then_some(0));
+        let used = self.used();
         if let Some(used) = used {
             self.permit.settle(used);
         }
         let reserved = self.permit.reserved_tokens();
-        data.limits = reserved.map(|reserved_tokens| LimitsUsed { reserved_tokens, settled_tokens: used });
+        let limits = reserved.map(|reserved_tokens| LimitsUsed { reserved_tokens, settled_tokens: used });
+        self.event.data.limits = limits;
+    }
+
+    /// The tokens used, where they are known: reported or counted, the larger where the provider was cut short, and
+    /// none where the model was not reached or refused.
+    fn used(&self) -> Option<u64> {
+        let data = &self.event.data;
+        let usage = &data.usage;
+        let counted = data.local.as_ref().and_then(|local| Some(local.input_tokens? + local.output_tokens?));
+        let inputs = usage.input_tokens.filter(|_| self.route.operation == Operation::Embeddings);
+        let known = usage.total_tokens.or(inputs).max(counted);
+        let refused = data.upstream_status.is_some_and(|status| status >= 400);
+        let unused = !self.reached || refused || !self.route.operation.has_tokens();
+        known.or(unused.then_some(0))
     }
 
     fn report(&self) {
@@ -137,4 +177,9 @@ impl Draft {
         let Self { mut event, ticket, .. } = *self;
         super::record(ticket, &mut event)
     }
+}
+
+/// An estimate from bytes.
+fn by_size(tokens: u64) -> Counted {
+    Counted { tokens, tokenizer: BY_BYTES, source: Source::Estimate, truncated: false }
 }

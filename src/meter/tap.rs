@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::drain;
 use super::exchange::{Exchange, Sealing};
 use super::framing::{Sse, Whole};
-use super::watch::{Framing, Seen, Watch};
+use super::watch::{Close, Framing, Seen, Watch};
 use crate::config::Disconnect;
 use crate::upstream::{Answer, AnswerBody, Failure};
 
@@ -128,7 +128,7 @@ impl Tap {
         if seen == Seen::More && !ended {
             return;
         }
-        flow.watch.end(draft, &mut self.out);
+        flow.watch.end(draft, if ended { Close::Whole } else { Close::Broken }, &mut self.out);
         let mut last = self.out.split_off(before);
         if let (Seen::Last(at), true) = (seen, draft.needs_counting()) {
             // Counting takes a moment: what comes before the end need not wait for it.
@@ -155,18 +155,27 @@ impl Tap {
 
 impl Flow {
     /// The body is whole.
-    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Sealing {
+    fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Sealing {
         if let Some(draft) = self.exchange.draft() {
-            self.watch.end(draft, out);
+            self.watch.end(draft, Close::Whole, out);
         }
         self.exchange.complete()
     }
 
     fn fail(&mut self, failure: &Failure, out: &mut VecDeque<Bytes>) -> Sealing {
         if let Some(draft) = self.exchange.draft() {
-            self.watch.end(draft, out);
+            self.watch.end(draft, Close::Broken, out);
         }
         self.exchange.failed(failure, None)
+    }
+
+    /// The client is gone: what only the end makes whole is read, for the usage may stand there already. What was held
+    /// back has not been delivered.
+    pub(super) fn left(&mut self, close: Close) {
+        let Some(draft) = self.exchange.draft() else { return };
+        let delivered = draft.event.data.delivered;
+        self.watch.end(draft, close, &mut VecDeque::new());
+        draft.event.data.delivered = delivered;
     }
 }
 
@@ -227,9 +236,8 @@ impl Drop for Tap {
         let Some(mut flow) = self.flow.take() else { return };
         if matches!(self.state, State::Reading) && self.disconnect == Disconnect::Drain {
             drain::read_on(flow);
-        } else if let Some(draft) = flow.exchange.draft() {
-            // What only the end makes whole is read now: an answer cut short may have reported its usage already.
-            flow.watch.end(draft, &mut VecDeque::new());
+        } else {
+            flow.left(Close::Broken);
         }
     }
 }

@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::draft::Draft;
 use super::framing::{Sse, Whole};
-use super::hide::{self, Hide, Span};
+use super::hide::{Hide, Span};
 use crate::dialect::{Flags, openai};
 
 /// How an answer is cut into what a dialect reads.
@@ -38,8 +39,17 @@ pub(super) struct Watch {
 pub(super) enum Seen {
     /// It goes on.
     More,
-    /// Its last event begins here in the chunk.
+    /// Its last event begins here in what was passed of the chunk; 0 where that is not known.
     Last(usize),
+}
+
+/// How the watched bytes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The body is whole.
+    Whole,
+    /// It broke off, so its last event or document may be half of one.
+    Broken,
 }
 
 impl Watch {
@@ -55,95 +65,144 @@ impl Watch {
     /// Looks at a chunk; what may pass to the client is added to `out`.
     pub(super) fn chunk(&mut self, draft: &mut Draft, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Seen {
         let looked = catch_unwind(AssertUnwindSafe(|| self.look(draft, &chunk)));
-        let seen = looked.unwrap_or_else(|_| self.give_up(draft));
+        let mut seen = looked.unwrap_or_else(|_| self.give_up(draft));
         let before = out.len();
         match &mut self.hide {
             None => out.push_back(chunk),
             Some(hide) => {
-                let suspect = match &self.framing {
-                    Framing::Events(sse) => hide::may_become_usage(sse.pending()),
-                    Framing::Whole(_) | Framing::Opaque => false,
+                let pending = match &self.framing {
+                    Framing::Events(sse) => sse.pending(),
+                    Framing::Whole(_) | Framing::Opaque => &[],
                 };
-                if hide.pass(&chunk, (&self.spans, suspect), out) {
+                let length = chunk.len();
+                if hide.pass(&chunk, (&self.spans, pending), out) {
                     draft.event.data.flag("usage_hidden");
+                }
+                // Places in the chunk are places in what passes only where the chunk passes as it came.
+                let as_it_came = out.len() == before + 1 && out.back().is_some_and(|only| only.len() == length);
+                if let (Seen::Last(_), false) = (seen, as_it_came) {
+                    seen = Seen::Last(0);
                 }
             }
         }
-        draft.event.data.delivered.bytes += out.iter().skip(before).map(|bytes| bytes.len() as u64).sum::<u64>();
+        draft.event.data.delivered.bytes += total(out, before);
         seen
     }
 
     fn look(&mut self, draft: &mut Draft, chunk: &Bytes) -> Seen {
         self.spans.clear();
+        let Draft { event, reading, marks, route, .. } = draft;
+        let delivered = &mut event.data.delivered;
         let sse = match &mut self.framing {
             Framing::Events(sse) => sse,
             Framing::Whole(whole) => {
-                draft.event.data.delivered.frames += 1;
+                delivered.frames += 1;
                 whole.push(chunk);
                 return Seen::More;
             }
             Framing::Opaque => {
-                draft.event.data.delivered.frames += 1;
+                delivered.frames += 1;
                 return Seen::More;
             }
         };
-        let (dialect, reading) = (draft.route.dialect, &mut draft.reading);
-        let (spans, hiding) = (&mut self.spans, self.hide.is_some());
-        let (mut frames, mut contents, mut last) = (0, 0, None);
+        let (spans, hide) = (&mut self.spans, self.hide.as_ref());
+        let (mut contents, mut last) = (0, None);
         sse.feed(chunk, &mut |event| {
-            dialect.read_answer(event.data, reading);
-            let hidden = hiding && openai::is_usage_only_chunk(event.data);
-            if hiding {
-                spans.push(Span { start: event.start, end: event.end, hidden });
+            route.dialect.read_answer(event.data, reading);
+            let mut span = Span { start: event.start, end: event.end, hidden: false };
+            if let Some(hide) = hide {
+                span.hidden = hide.may_take(span) && openai::is_usage_only_chunk(event.data);
+                spans.push(span);
             }
-            frames += u64::from(!hidden);
+            delivered.frames += u64::from(!span.hidden);
             contents += u64::from(reading.had_content);
             if reading.done && last.is_none() {
                 last = Some(event.start.unwrap_or(0));
             }
         });
-        draft.event.data.delivered.frames += frames;
         if contents > 0 {
-            draft.marks.content(Instant::now(), contents);
+            delivered.content_frames += contents;
+            marks.content(Instant::now(), contents);
         }
         last.map_or(Seen::More, Seen::Last)
     }
 
     fn give_up(&mut self, draft: &mut Draft) -> Seen {
         draft.event.data.flag("meter_error");
+        draft.unread = true;
         self.framing = Framing::Opaque;
         self.spans.clear();
         Seen::More
     }
 
     /// The answer is over: reads what only its end makes whole, and passes on what was held back.
-    pub(super) fn end(&mut self, draft: &mut Draft, out: &mut VecDeque<Bytes>) {
-        let (dialect, reading) = (draft.route.dialect, &mut draft.reading);
-        let framing = &mut self.framing;
-        let mut hidden = false;
-        let read = catch_unwind(AssertUnwindSafe(|| match framing {
-            Framing::Events(sse) => sse.finish(&mut |event| {
-                dialect.read_answer(event.data, reading);
-                hidden = openai::is_usage_only_chunk(event.data);
-            }),
-            Framing::Whole(whole) if whole.truncated() => reading.flag(Flags::METER_TRUNCATED),
-            Framing::Whole(whole) => dialect.read_answer(whole.bytes(), reading),
-            Framing::Opaque => {}
-        }));
-        if read.is_err() {
-            draft.event.data.flag("meter_error");
+    pub(super) fn end(&mut self, draft: &mut Draft, close: Close, out: &mut VecDeque<Bytes>) {
+        let read = catch_unwind(AssertUnwindSafe(|| self.read_end(draft, close)));
+        let hidden = read.unwrap_or_else(|_| {
+            self.give_up(draft);
+            false
+        });
+        let Some(hide) = &mut self.hide else { return };
+        let before = out.len();
+        if hidden {
+            hide.forget();
+            draft.event.data.flag("usage_hidden");
         }
-        if matches!(&self.framing, Framing::Events(sse) if sse.truncated()) {
-            draft.reading.flag(Flags::METER_TRUNCATED);
-        }
-        if let Some(hide) = &mut self.hide {
-            let before = out.len();
-            if hidden {
-                hide.forget();
-                draft.event.data.flag("usage_hidden");
-            }
-            hide.release(out);
-            draft.event.data.delivered.bytes += out.iter().skip(before).map(|bytes| bytes.len() as u64).sum::<u64>();
-        }
+        hide.release(out);
+        draft.event.data.delivered.bytes += total(out, before);
     }
+
+    /// Reads the last event or the document; whether it was an event to be hidden.
+    fn read_end(&mut self, draft: &mut Draft, close: Close) -> bool {
+        match &mut self.framing {
+            Framing::Events(sse) => {
+                let hidden = read_last(sse, self.hide.as_ref(), (draft, close));
+                if sse.truncated() {
+                    draft.reading.flag(Flags::METER_TRUNCATED);
+                    draft.unread = true;
+                }
+                return hidden;
+            }
+            Framing::Whole(whole) if whole.truncated() => {
+                draft.reading.flag(Flags::METER_TRUNCATED);
+                draft.unread = true;
+            }
+            Framing::Whole(whole) if close == Close::Whole || is_whole(whole.bytes()) => {
+                draft.route.dialect.read_answer(whole.bytes(), &mut draft.reading);
+                draft.reading.done = true;
+            }
+            Framing::Whole(_) | Framing::Opaque => draft.unread = true,
+        }
+        false
+    }
+}
+
+/// Reads an event that the body ended without a blank line. Half an event says nothing, least of all that it is odd.
+fn read_last(sse: &mut Sse, hide: Option<&Hide>, (draft, close): (&mut Draft, Close)) -> bool {
+    let Draft { event, reading, marks, route, .. } = draft;
+    let delivered = &mut event.data.delivered;
+    let mut hidden = false;
+    sse.finish(&mut |event| {
+        if close == Close::Broken && !is_whole(event.data) {
+            return;
+        }
+        route.dialect.read_answer(event.data, reading);
+        let place = Span { start: None, end: 0, hidden: false };
+        hidden = hide.is_some_and(|hide| hide.may_take(place)) && openai::is_usage_only_chunk(event.data);
+        delivered.frames += u64::from(!hidden);
+        if reading.had_content {
+            delivered.content_frames += 1;
+            marks.content(Instant::now(), 1);
+        }
+    });
+    hidden
+}
+
+/// Whether these bytes are a document and not half of one.
+fn is_whole(data: &[u8]) -> bool {
+    data.trim_ascii().starts_with(b"[DONE]") || serde_json::from_slice::<IgnoredAny>(data).is_ok()
+}
+
+fn total(out: &VecDeque<Bytes>, before: usize) -> u64 {
+    out.iter().skip(before).map(|bytes| bytes.len() as u64).sum()
 }

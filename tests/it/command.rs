@@ -49,6 +49,59 @@ fn the_demo_shows_what_it_promises() {
 }
 
 #[test]
+fn the_demo_ends_on_an_interrupt_and_takes_other_ports_where_the_usual_are_busy() {
+    let dir = tempfile::tempdir().unwrap();
+    // Both usual ports are taken, by us or by somebody else: either is the case that counts.
+    let _busy = [4141, 4142].map(|port| std::net::TcpListener::bind(("127.0.0.1", port)));
+    let data = dir.path().join("data");
+    let mut demo = tollgate(&["demo", "--data", data.to_str().unwrap()])
+        .current_dir(dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = std::io::BufReader::new(demo.stdout.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("export OPENAI_API_KEY=") {
+        assert!(std::io::BufRead::read_line(&mut out, &mut said).unwrap() > 0, "{said}");
+    }
+    assert!(!said.contains("127.0.0.1:4141") && !said.contains("127.0.0.1:4142"), "{said}");
+    let killed = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(demo.wait().unwrap().code(), Some(0), "{said}");
+}
+
+#[test]
+fn a_busy_address_that_was_asked_for_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = busy.local_addr().unwrap().to_string();
+    for flags in
+        [["--listen", &address, "--ops-listen", "127.0.0.1:0"], ["--listen", "127.0.0.1:0", "--ops-listen", &address]]
+    {
+        let output = run(&[&["serve", "--upstream", "http://127.0.0.1:9"], &flags[..]].concat(), dir.path());
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_bad_id_makes_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    for id in ["", &"x".repeat(1000)] {
+        for file in [&[][..], &["--file", "keys.yaml"]] {
+            let output = run(&[&["keys", "create", "--id", id], file].concat(), dir.path());
+            assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+            assert!(output.stdout.is_empty() && !dir.path().join("keys.yaml").exists());
+        }
+    }
+    std::fs::write(dir.path().join("bad.yaml"), "not: a list\n").unwrap();
+    let output = run(&["keys", "create", "--id", "a", "--file", "bad.yaml"], dir.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("bad.yaml:"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_to_string(dir.path().join("bad.yaml")).unwrap(), "not: a list\n");
+}
+
+#[test]
 fn a_bad_configuration_names_every_problem_with_line_and_remedy_and_exits_2() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("tollgate.yaml"), "proxy:\n  lissten: 127.0.0.1:4141\nupstreams:\n- name: a\n  url: htp://x\nlimits: { requests_per_minute: 0 }\n").unwrap();

@@ -7,11 +7,15 @@ mod corpus;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod endings;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod inject;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod operations;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]
@@ -20,6 +24,8 @@ mod peers;
 mod readme;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod shape;
 #[cfg(test)]

@@ -2,8 +2,12 @@
 //!
 //! An exception is listed here with its reason; one that is no longer needed fails too.
 
+mod source;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use source::{Source, test_modules};
 
 /// Layers of DESIGN §3. A module imports only from lower layers (and from itself).
 const LAYERS: [&[&str]; 7] = [
@@ -20,6 +24,7 @@ const LAYERS: [&[&str]; 7] = [
 const IMPORT_EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("metrics", "event", "the outcome is a metric label, and it belongs to the event's contract"),
     ("telemetry", "config", "the log is set up from its part of the configuration"),
+    ("main", "cli", "the top layer is a chain: main, then cli, then app"),
     ("cli", "app", "the top layer is a chain: main, then cli, then app"),
 ];
 
@@ -33,23 +38,26 @@ const LONGEST_FUNCTION: usize = 60;
 const LONGEST_STORY: usize = 150;
 const BANNED_NAMES: [&str; 7] = ["util", "utils", "helper", "common", "manager", "service", "inner"];
 
-struct Source {
-    path: String,
-    module: String,
-    lines: Vec<String>,
-}
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Production lines of every file: up to its test module; sibling `tests.rs` files are tests.
+/// Every production file: those that are only declared for tests are left out, whatever their names.
 fn sources() -> Vec<Source> {
     let mut files = Vec::new();
     walk(&root(), &mut files);
     files.sort();
     assert!(files.len() > 30, "src/ was not found");
-    files.into_iter().filter_map(|file| read(&file)).collect()
+    let read = |file: &PathBuf| {
+        let path = file.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        (path, std::fs::read_to_string(file).unwrap())
+    };
+    let files: Vec<_> = files.iter().map(read).collect();
+    let tests: Vec<_> = files.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
+    let is_test = |path: &str| {
+        tests.iter().any(|test| path.strip_prefix(test).is_some_and(|rest| rest == ".rs" || rest.starts_with('/')))
+    };
+    files.iter().filter(|(path, _)| !is_test(path)).map(|(path, text)| Source::new(path, text)).collect()
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -63,43 +71,9 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-fn read(file: &Path) -> Option<Source> {
-    let path = file.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
-    let is_test = path.ends_with("tests.rs") || path.contains("/tests/");
-    let module = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
-    let text = std::fs::read_to_string(file).unwrap();
-    let end = text
-        .lines()
-        .position(|line| line.trim_start().starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test"));
-    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-    // Only a test module ends a file; `#[cfg(test)]` on an item in between does not.
-    let end = end.filter(|&at| {
-        lines[at + 1..].iter().any(|l| l.trim_start().starts_with("mod "))
-            && lines[at..].iter().take(3).any(|l| l.contains("mod "))
-    });
-    let lines = lines[..end.unwrap_or(lines.len())].to_vec();
-    (!is_test).then_some(Source { path, module, lines })
-}
-
 fn layer(module: &str) -> usize {
     let found = LAYERS.iter().position(|layer| layer.contains(&module));
     found.unwrap_or_else(|| panic!("module {module} stands in no layer of DESIGN §3"))
-}
-
-/// Every `crate::x` that a line names, in imports and in paths.
-fn imported(line: &str) -> Vec<String> {
-    let code = line.split("//").next().unwrap_or("");
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        match rest.strip_prefix('{') {
-            Some(list) => found.extend(list.trim_end_matches(['}', ';']).split(", ").map(word)),
-            None => found.push(word(rest)),
-        }
-    }
-    found.retain(|name| !name.is_empty() && name.chars().next().is_some_and(char::is_lowercase));
-    found
 }
 
 #[test]
@@ -107,7 +81,7 @@ fn imports_run_one_way() {
     let mut wrong = BTreeSet::new();
     let mut used = BTreeSet::new();
     for source in sources() {
-        for to in source.lines.iter().flat_map(|line| imported(line)) {
+        for to in source.imported() {
             let from = &source.module;
             if *from == to || layer(&to) < layer(from) {
                 continue;
@@ -131,8 +105,8 @@ fn imports_run_one_way() {
 #[test]
 fn upstream_sees_of_the_guard_only_its_permit() {
     for source in sources().iter().filter(|s| s.module == "upstream") {
-        for line in source.lines.iter().filter(|line| line.contains("crate::guard")) {
-            assert!(line.contains("Permit"), "{}: {line}", source.path);
+        for path in source.uses().iter().filter(|path| path.iter().any(|segment| segment == "guard")) {
+            assert_eq!(path.last().map(String::as_str), Some("Permit"), "{}: {path:?}", source.path);
         }
     }
 }
@@ -151,40 +125,12 @@ fn files_stay_small() {
     assert!(stale.is_empty(), "exceptions that nothing needs any more: {stale:?}");
 }
 
-/// Functions as (name, lines), found by indentation, which rustfmt guarantees.
-fn functions(lines: &[String]) -> Vec<(String, usize)> {
-    let mut found = Vec::new();
-    for (at, line) in lines.iter().enumerate() {
-        let trimmed = line.trim_start();
-        let signature = trimmed.split("fn ").next().unwrap_or("");
-        let is_fn = trimmed.contains("fn ")
-            && signature.split_whitespace().all(|w| {
-                ["pub", "pub(crate)", "pub(super)", "async", "const", "unsafe", "extern", "\"C\""].contains(&w)
-            });
-        if !is_fn || trimmed.starts_with("//") {
-            continue;
-        }
-        let indent = line.len() - trimmed.len();
-        let close = format!("{}}}", " ".repeat(indent));
-        let ends = |l: &String| {
-            *l == close
-                || (l.starts_with(&" ".repeat(indent))
-                    && l.trim_end().ends_with(';')
-                    && l.len() - l.trim_start().len() == indent)
-        };
-        let length = if trimmed.ends_with('}') { 0 } else { lines[at + 1..].iter().position(ends).unwrap_or(0) + 1 };
-        let name = trimmed.split("fn ").nth(1).unwrap_or("").split(['(', '<']).next().unwrap_or("").to_owned();
-        found.push((name, length + 1));
-    }
-    found
-}
-
 #[test]
 fn functions_stay_small() {
     let mut wrong = Vec::new();
     let mut used = BTreeSet::new();
     for source in sources() {
-        for (name, length) in functions(&source.lines).into_iter().filter(|(_, length)| *length > LONGEST_FUNCTION) {
+        for (name, length) in source.functions().into_iter().filter(|(_, length)| *length > LONGEST_FUNCTION) {
             match LONG_FUNCTIONS.iter().find(|(file, function, _)| source.path == *file && name == *function) {
                 Some(exception) => drop(used.insert(*exception)),
                 None => wrong.push(format!("{}: {name} ({length})", source.path)),
@@ -208,8 +154,8 @@ fn the_story_is_short() {
 #[test]
 fn nothing_is_imported_wholesale() {
     for source in sources() {
-        let glob = source.lines.iter().find(|line| line.trim_start().starts_with("use ") && line.contains("::*"));
-        assert!(glob.is_none(), "{}: {}", source.path, glob.unwrap());
+        let glob = source.uses().into_iter().find(|path| path.last().is_some_and(|last| last == "*"));
+        assert!(glob.is_none(), "{}: {glob:?}", source.path);
     }
 }
 

@@ -79,6 +79,12 @@ impl Reply {
         pieces.into_iter().fold(self, Self::chunk)
     }
 
+    /// Then exactly these bytes.
+    pub(crate) fn then(mut self, bytes: &str) -> Self {
+        self.0.push(Step::Send(bytes.as_bytes().to_vec()));
+        self
+    }
+
     pub(crate) fn end(mut self) -> Self {
         self.0.push(Step::Send(b"0\r\n\r\n".to_vec()));
         self

@@ -105,8 +105,13 @@ impl World {
     }
 
     /// Stops Tollgate and yields every event it left: no more can come.
-    pub(crate) async fn finish(mut self) -> Vec<Value> {
-        self.app.take().unwrap().stop().await.unwrap();
+    pub(crate) async fn finish(self) -> Vec<Value> {
+        self.finish_unless(std::future::pending()).await
+    }
+
+    /// As [`World::finish`], but what still runs is cut as soon as `hurry` resolves.
+    pub(crate) async fn finish_unless(mut self, hurry: impl Future<Output = ()>) -> Vec<Value> {
+        self.app.take().unwrap().stop_unless(hurry).await.unwrap();
         let events = self.read();
         let mut numbers: Vec<_> =
             events.iter().map(|event| event["data"]["sequence"]["number"].as_u64().unwrap()).collect();
