@@ -61,6 +61,12 @@ impl Reading {
         Some(Usage { raw: self.raw.clone(), ..usage })
     }
 
+    /// As [`Self::usage`], at the end: hands over the provider's own object instead of copying it.
+    pub fn take_usage(&mut self) -> Option<Usage> {
+        let raw = self.raw.take();
+        self.usage().map(|usage| Usage { raw, ..usage })
+    }
+
     /// Whether any usage was reported.
     pub fn has_usage(&self) -> bool {
         !self.counts.is_empty()
@@ -135,12 +141,19 @@ impl Reading {
             return;
         }
         self.counts.update(counts);
-        let compact = compacted(raw.get());
-        self.raw = if compact.len() > RAW_MAX { None } else { RawValue::from_string(compact).ok() };
+        self.raw = one_line(raw).filter(|raw| raw.get().len() <= RAW_MAX);
         if self.raw.is_none() {
             self.flag(Flags::RAW_OMITTED);
         }
     }
+}
+
+/// The object as one line. Most providers send it so, and then it needs no second look.
+fn one_line(raw: &RawValue) -> Option<Box<RawValue>> {
+    if raw.get().bytes().any(|byte| byte.is_ascii_whitespace()) {
+        return RawValue::from_string(compacted(raw.get())).ok();
+    }
+    Some(raw.to_owned())
 }
 
 /// JSON without whitespace between its tokens: an event is one line, and many providers indent their answers.

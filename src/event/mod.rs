@@ -151,18 +151,23 @@ impl UsageEvent {
     /// Encodes as one line of JSON of at most [`MAX_BYTES`]: texts are cut to sane lengths, and `raw` is left out first
     /// when it does not fit; either sets the flag `event_truncated`.
     pub fn encode(&mut self) -> Result<Vec<u8>, EncodeError> {
-        let cut = self.data.clamp_texts();
-        if cut {
+        let mut bytes = Vec::new();
+        self.encode_into(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`Self::encode`], at the end of a buffer that the caller has emptied: events are many.
+    pub fn encode_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if self.data.clamp_texts() {
             self.data.flag("event_truncated");
         }
-        let mut bytes = Vec::with_capacity(1536);
-        serde_json::to_writer(&mut bytes, self)?;
+        serde_json::to_writer(&mut *bytes, self)?;
         if bytes.len() > MAX_BYTES && self.data.usage.raw.take().is_some() {
             self.data.flag("event_truncated");
             bytes.clear();
-            serde_json::to_writer(&mut bytes, self)?;
+            serde_json::to_writer(bytes, self)?;
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 
@@ -199,6 +204,10 @@ impl UsageData {
 
 /// Cuts a text so that it takes at most `longest` bytes as JSON; whether it was too long.
 fn clamp(text: &mut String, longest: usize) -> bool {
+    // No letter takes more than six times its bytes.
+    if text.len() * 6 <= longest {
+        return false;
+    }
     let mut written = 0;
     let end = text.char_indices().find_map(|(at, letter)| {
         written += match letter {

@@ -119,7 +119,9 @@ fn check(folder: &Path, file: &str, entry: &Expected) {
         texts.push(reading.escaped_text().to_vec());
     }
     texts.dedup();
-    assert!(texts.len() == 1 && !texts.concat().is_empty(), "{file}: the same text however it was cut");
+    assert_eq!(texts.len(), 1, "{file}: the same text however it was cut");
+    // A whole answer that reports its usage need not be read for its text.
+    assert!(entry.kind == Kind::Body || !texts.concat().is_empty(), "{file}: a stream's text");
 }
 
 #[test]

@@ -27,13 +27,14 @@ mod corpus_tests;
 #[cfg(test)]
 mod watch_tests;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
-use crate::event::{UsageEvent, Workload};
+use crate::event::{self, EncodeError, UsageEvent, Workload};
 use crate::metrics::Metrics;
 use crate::spool::{Commit, Spool, Ticket};
 use counting::Counting;
@@ -125,13 +126,19 @@ impl Meter {
 
 /// Writes a finished event into the spool.
 fn record(ticket: Ticket, event: &mut UsageEvent) -> Commit {
-    match event.encode() {
-        Ok(bytes) => ticket.seal(&event.subject, &bytes),
-        Err(error) => {
-            // Only a defect of ours gets here; a dropped ticket records its INTENT's event in place of this one.
-            tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
-            drop(ticket);
-            Commit::ready()
-        }
-    }
+    encoded(event, |subject, bytes| ticket.seal(subject, bytes)).unwrap_or_else(|error| {
+        // Only a defect of ours gets here; the dropped ticket records its INTENT's event in place of this one.
+        tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
+        Commit::ready()
+    })
+}
+
+/// Hands an event over as its line, in a buffer that the thread uses again, with the key that it is sent under.
+fn encoded<T>(event: &mut UsageEvent, take: impl FnOnce(&str, &[u8]) -> T) -> Result<T, EncodeError> {
+    thread_local!(static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(event::MAX_BYTES)));
+    LINE.with_borrow_mut(|line| {
+        line.clear();
+        event.encode_into(line)?;
+        Ok(take(&event.subject, line))
+    })
 }

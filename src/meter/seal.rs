@@ -49,7 +49,7 @@ impl Draft {
     }
 
     fn reported(&mut self) -> Usage {
-        let mut usage = self.reading.usage().unwrap_or_default();
+        let mut usage = self.reading.take_usage().unwrap_or_default();
         if usage.source == Source::Provider && !self.is_whole() {
             // Usage that is repeated per chunk covers what had been generated when the answer broke off.
             usage.complete = false;

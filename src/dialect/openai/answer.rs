@@ -130,7 +130,11 @@ fn take(answer: &Answer<'_>, reading: &mut Reading) {
         reading.failed(error_code(raw));
     }
     for choice in &choices {
-        take_choice(choice, reading);
+        reading.finished(lenient::text(choice.finish_reason));
+        // A whole answer that reports its usage: its text is neither counted nor timed, so it need not be read.
+        if !(choice.message.is_some() && reading.has_usage()) {
+            take_choice(choice, reading);
+        }
     }
 }
 
@@ -143,7 +147,6 @@ fn take_usage(raw: &RawValue, reading: &mut Reading) {
 }
 
 fn take_choice(choice: &Choice<'_>, reading: &mut Reading) {
-    reading.finished(lenient::text(choice.finish_reason));
     take_text(choice.text, reading);
     for raw in [choice.delta, choice.message] {
         if let Some(message) = part::<Message<'_>>(raw, reading) {
