@@ -218,15 +218,20 @@ fn of_upstreams(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
         ("tollgate_upstream_in_flight_requests", "Calls to an upstream whose answer has not ended.", GAUGE);
     const FAILURES: Family =
         ("tollgate_upstream_failures_total", "Calls that an upstream or the way to it failed.", COUNTER);
+    const RESENT: Family = (
+        "tollgate_upstream_resent_total",
+        "Calls sent once more because the upstream had closed the connection without reading them.",
+        COUNTER,
+    );
     const LABEL: Option<&str> = Some("upstream");
     let proxy = Arc::downgrade(proxy);
-    Observed::new(&[(CONNECTIONS, LABEL), (IN_FLIGHT, LABEL), (FAILURES, LABEL)], move || {
+    Observed::new(&[(CONNECTIONS, LABEL), (IN_FLIGHT, LABEL), (FAILURES, LABEL), (RESENT, LABEL)], move || {
         let Some(proxy) = proxy.upgrade() else { return Vec::new() };
         let stats = proxy.upstreams.stats().upstreams;
         let samples = stats.iter().flat_map(|stats| {
             let failures = stats.connect_failed + stats.connect_timeouts + stats.tls_failed + stats.first_byte_timeouts;
             let failures = failures + stats.idle_timeouts + stats.resets + stats.invalid_answers;
-            let counts = [stats.connections_opened, stats.in_flight, failures];
+            let counts = [stats.connections_opened, stats.in_flight, failures, stats.resent];
             counts.into_iter().enumerate().map(|(at, count)| labelled(at, ("upstream", &stats.name), count))
         });
         samples.collect()

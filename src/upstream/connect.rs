@@ -1,7 +1,7 @@
 //! Opens connections to one upstream: TCP without Nagle's delay, TLS where the URL says so, all within one time limit.
 //!
 //! A failure says at which of these it failed. Nothing is retried here: with several addresses the TCP connector
-//! already tries them side by side.
+//! already tries them side by side. A connection that will speak HTTP/1 in clear text is watched (see `stream`).
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -16,16 +16,17 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::error::{BoxError, ConnectError, find};
+use super::habit::Habit;
 use super::stats::Counters;
+use super::stream::Stream;
 
 /// TCP keep-alive finds upstreams that vanished behind an idle or silent connection.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Opened = MaybeHttpsStream<TokioIo<Stream>>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
@@ -36,31 +37,50 @@ pub(super) struct Connector {
 
 #[derive(Clone, Debug)]
 enum Dial {
-    Clear(HttpConnector),
-    Tls(HttpsConnector<HttpConnector>),
+    Clear(Tcp),
+    Tls(HttpsConnector<Tcp>),
+}
+
+/// What goes over a connection.
+#[derive(Clone)]
+pub(super) enum Speaks {
+    Http1,
+    /// HTTP/2 in clear text.
+    Http2,
+    /// TLS with this configuration, and what ALPN yields.
+    Tls(Arc<ClientConfig>),
+}
+
+#[derive(Clone, Debug)]
+struct Tcp {
+    dial: HttpConnector,
+    /// Whether connections are watched, and by what was learnt of the upstream.
+    habit: Option<Arc<Habit>>,
 }
 
 impl Connector {
-    /// Connects within `limit`, with TLS when a configuration for it is given.
-    pub(super) fn new(tls: Option<Arc<ClientConfig>>, limit: Duration, counters: Arc<Counters>) -> Self {
+    /// Connects within `limit`.
+    pub(super) fn new(speaks: Speaks, limit: Duration, counters: Arc<Counters>) -> Self {
         let mut tcp = HttpConnector::new();
-        tcp.enforce_http(tls.is_none());
+        tcp.enforce_http(!matches!(speaks, Speaks::Tls(_)));
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
         // Shared out over the addresses of a name, so that one silent address does not use up the whole time.
         tcp.set_connect_timeout(Some(limit));
-        let dial = match tls {
-            Some(tls) => Dial::Tls(HttpsConnector::from((tcp, tls))),
-            None => Dial::Clear(tcp),
+        let tcp = |habit| Tcp { dial: tcp, habit };
+        let dial = match speaks {
+            Speaks::Http1 => Dial::Clear(tcp(Some(Arc::default()))),
+            Speaks::Http2 => Dial::Clear(tcp(None)),
+            Speaks::Tls(tls) => Dial::Tls(HttpsConnector::from((tcp(None), tls))),
         };
         Self { dial, limit, counters }
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = Stream;
+    type Response = Opened;
     type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Opened, ConnectError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         let limit = self.limit;
@@ -82,11 +102,26 @@ impl Service<Uri> for Connector {
 }
 
 impl Dial {
-    async fn stream(&mut self, to: Uri) -> Result<Stream, BoxError> {
+    async fn stream(&mut self, to: Uri) -> Result<Opened, BoxError> {
         match self {
             Self::Clear(tcp) => Ok(MaybeHttpsStream::Http(tcp.call(to).await?)),
             Self::Tls(tls) => tls.call(to).await,
         }
+    }
+}
+
+impl Service<Uri> for Tcp {
+    type Response = TokioIo<Stream>;
+    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<Uri>::poll_ready(&mut self.dial, cx)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let (dialled, habit) = (self.dial.call(to), self.habit.clone());
+        Box::pin(async move { Ok(TokioIo::new(Stream::new(dialled.await?.into_inner(), habit))) })
     }
 }
 

@@ -47,7 +47,7 @@ pub enum Cause {
     ConnectTimeout,
     /// The TLS handshake failed.
     Tls,
-    /// The connection ended before the first byte of the request was written.
+    /// The connection ended, and the upstream cannot have read the whole request.
     NotSent,
     /// The connection ended too early.
     Reset,

@@ -14,7 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
-use super::connect::Connector;
+use super::connect::{Connector, Speaks};
 use super::error::{ConnectError, UpstreamsError};
 use super::stats::Counters;
 use super::tls::{Offer, Roots};
@@ -51,6 +51,8 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct Lane {
     client: HttpClient,
+    /// Opens a connection for each call.
+    unpooled: HttpClient,
     capacity: usize,
     calls: AtomicUsize,
 }
@@ -86,11 +88,16 @@ impl Address {
 impl Link {
     pub(super) fn new(address: Address, counters: Arc<Counters>, roots: &Roots) -> Result<Self, UpstreamsError> {
         let offer = if address.http2 { Offer::Http2 } else { Offer::Both };
-        let tls = if address.is_tls() { Some(roots.client_config(offer)?) } else { None };
-        let connector = Connector::new(tls, address.connect, Arc::clone(&counters));
+        let speaks = match (address.is_tls(), address.http2) {
+            (true, _) => Speaks::Tls(roots.client_config(offer)?),
+            (false, true) => Speaks::Http2,
+            (false, false) => Speaks::Http1,
+        };
+        let connector = Connector::new(speaks, address.connect, Arc::clone(&counters));
         let (lanes, capacity) =
             if address.is_tls() || address.http2 { (LANES, CALLS_PER_LANE) } else { (1, usize::MAX) };
-        let lane = || Lane { client: client(connector.clone(), address.http2), capacity, calls: AtomicUsize::new(0) };
+        let client = |idle| client(connector.clone(), address.http2, idle);
+        let lane = || Lane { client: client(POOL_MAX_IDLE), unpooled: client(0), capacity, calls: AtomicUsize::new(0) };
         let lanes = std::iter::repeat_with(|| Arc::new(lane())).take(lanes).collect();
         Ok(Self { address, counters, lanes, connector })
     }
@@ -132,6 +139,11 @@ impl Flight {
     pub(super) fn client(&self) -> &HttpClient {
         &self.lane.client
     }
+
+    /// A client whose calls never meet a connection that was used before.
+    pub(super) fn unpooled(&self) -> &HttpClient {
+        &self.lane.unpooled
+    }
 }
 
 impl Drop for Flight {
@@ -142,12 +154,12 @@ impl Drop for Flight {
     }
 }
 
-fn client(connector: Connector, http2_only: bool) -> HttpClient {
+fn client(connector: Connector, http2_only: bool, most_idle: usize) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(POOL_MAX_IDLE)
+        .pool_max_idle_per_host(most_idle)
         .http2_only(http2_only)
         .http2_adaptive_window(true)
         .http2_keep_alive_interval(PING_INTERVAL)

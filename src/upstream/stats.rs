@@ -23,6 +23,8 @@ pub struct UpstreamStats {
     pub requests: u64,
     /// Connections opened, TLS included.
     pub connections_opened: u64,
+    /// Calls sent once more because the upstream had closed the connection without reading them.
+    pub resent: u64,
     /// Calls without a connection: refused, unresolved, or ended before anything was sent.
     pub connect_failed: u64,
     /// Calls without a connection in time.
@@ -48,6 +50,7 @@ pub(super) struct Counters {
     pub(super) in_flight: AtomicU64,
     pub(super) requests: AtomicU64,
     pub(super) connections_opened: AtomicU64,
+    pub(super) resent: AtomicU64,
     connect_failed: AtomicU64,
     connect_timeouts: AtomicU64,
     tls_failed: AtomicU64,
@@ -65,6 +68,7 @@ impl Counters {
             in_flight: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             connections_opened: AtomicU64::new(0),
+            resent: AtomicU64::new(0),
             connect_failed: AtomicU64::new(0),
             connect_timeouts: AtomicU64::new(0),
             tls_failed: AtomicU64::new(0),
@@ -101,6 +105,7 @@ impl Counters {
             in_flight: read(&self.in_flight),
             requests: read(&self.requests),
             connections_opened: read(&self.connections_opened),
+            resent: read(&self.resent),
             connect_failed: read(&self.connect_failed),
             connect_timeouts: read(&self.connect_timeouts),
             tls_failed: read(&self.tls_failed),

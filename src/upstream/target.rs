@@ -1,11 +1,11 @@
 //! One upstream, and one call to it.
 //!
 //! The time to the answer's head is measured from the call to the head, connecting and uploading included: one clock,
-//! one timer. A request is sent once; only when the connection gives it back without having written a byte of it does
-//! the connection pool send it over another.
+//! one timer. A request is sent once. Only when the upstream closed the connection and cannot have read all of it (see
+//! `stream`) is it sent once more, over a new connection, and only if its body is whole in memory.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -13,14 +13,17 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
+use tokio::time::Instant;
 
 use super::answer::{Answer, Length, strip};
 use super::body::AnswerBody;
 use super::error::{Cause, ConnectError, Failure, Step, UpstreamsError, find};
-use super::link::{Flight, Link};
+use super::link::{Flight, HttpClient, Link};
 use super::location::Location;
 use super::rewrite::{Encoding, PassCredential, Rewrite};
 use super::route::{Routing, matches};
+use super::stats::Counters;
+use super::stream::Unread;
 use super::upload::{OutboundBody, Progress, Stage, Upload};
 use crate::config::{self, DialectChoice, Disconnect, Matching, Timeouts};
 use crate::reject::Reject;
@@ -65,6 +68,14 @@ impl fmt::Debug for Outbound<'_> {
     }
 }
 
+impl Outbound<'_> {
+    /// The same request once more, where its body can be read twice.
+    fn spare(&self) -> Option<Self> {
+        let OutboundBody::Whole(bytes) = &self.body else { return None };
+        Some(Self { body: OutboundBody::Whole(bytes.clone()), ..*self })
+    }
+}
+
 impl Target {
     pub(super) fn new(config: &config::Upstream, link: Arc<Link>) -> Result<Self, UpstreamsError> {
         let address = &link.address;
@@ -105,17 +116,35 @@ impl Target {
     }
 
     async fn call(&self, outbound: Outbound<'_>, flight: Flight) -> Result<Answer, Failure> {
-        let asked = outbound.head.method.clone();
+        let (asked, begun) = (outbound.head.method.clone(), Instant::now());
+        let spare = outbound.spare();
+        let first = self.attempt(outbound, flight.client(), begun).await;
+        let (response, progress) = match (first, spare) {
+            (Err(failure), Some(spare)) if failure.cause == Cause::NotSent => {
+                Counters::add_one(&flight.counters.resent);
+                self.attempt(spare, flight.unpooled(), begun).await?
+            }
+            (first, _) => first?,
+        };
+        self.answer(response, &asked, (progress, flight))
+    }
+
+    /// Sends once and waits for the head, for what is left of the time since `begun`.
+    async fn attempt(
+        &self,
+        outbound: Outbound<'_>,
+        client: &HttpClient,
+        begun: Instant,
+    ) -> Result<(Response<Incoming>, Arc<Progress>), Failure> {
         let limit = limit_of(&outbound.body);
         let request = self.request(outbound)?;
         let progress = request.body().progress();
-        let sent = tokio::time::timeout(self.timeouts.first_byte, flight.client().request(request)).await;
-        let response = match sent {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(failure(error, progress.stage(), limit)),
-            Err(_) => return Err(late(progress.stage())),
-        };
-        self.answer(response, &asked, (progress, flight))
+        let left = self.timeouts.first_byte.saturating_sub(begun.elapsed());
+        match tokio::time::timeout(left, client.request(request)).await {
+            Ok(Ok(response)) => Ok((response, progress)),
+            Ok(Err(error)) => Err(failure(error, progress.stage(), limit)),
+            Err(_) => Err(late(progress.stage())),
+        }
     }
 
     fn request(&self, outbound: Outbound<'_>) -> Result<Request<Upload>, Failure> {
@@ -197,6 +226,9 @@ fn sort(error: &legacy::Error, reached: Step) -> (Step, Cause) {
     if error.is_connect() {
         let cause = find::<ConnectError>(error).map_or(Cause::Unreachable, ConnectError::cause);
         return (Step::Connect, cause);
+    }
+    if find::<io::Error>(error).is_some_and(Unread::is_in) {
+        return (Step::Send, Cause::NotSent);
     }
     match find::<hyper::Error>(error) {
         // hyper says "canceled" of exactly those requests that it gives back untouched.

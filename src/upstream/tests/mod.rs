@@ -4,6 +4,7 @@ mod failures;
 mod forwarding;
 mod passing_back;
 mod protocols;
+mod reuse;
 mod routing;
 
 use std::collections::VecDeque;

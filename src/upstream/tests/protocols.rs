@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use super::{config, counted, head, listen, only, read_all, whole};
 use crate::config as checked;
-use crate::upstream::connect::Connector;
+use crate::upstream::connect::{Connector, Speaks};
 use crate::upstream::link::{Address, Link};
 use crate::upstream::stats::Counters;
 use crate::upstream::tls::Roots;
@@ -161,11 +161,11 @@ async fn connections_send_small_writes_at_once() {
     let (listener, url) = listen().await;
     let config = config(&url);
     let counters = Arc::new(Counters::new("up".into()));
-    let mut connector = Connector::new(None, config.timeouts.connect, counters);
+    let mut connector = Connector::new(Speaks::Http1, config.timeouts.connect, counters);
     let MaybeHttpsStream::Http(stream) = connector.call(config.url).await.unwrap() else {
         panic!("no TLS was asked for");
     };
-    assert!(stream.inner().nodelay().unwrap());
+    assert!(stream.inner().sends_at_once());
     drop(listener);
 }
 

@@ -1,0 +1,256 @@
+//! A TCP connection that can tell when the upstream closed it without having read the request.
+//!
+//! A server may close a connection whenever it likes, and need not say so before. A request that meets such a close got
+//! no answer, and may be sent again only if it cannot have been acted upon (RFC 9110, 9.2.2): a model must not run
+//! twice. Three things prove that, and each becomes the error [`Unread`]; everything else stays what it is:
+//!
+//! - The upstream had closed before the first byte was written. The runtime may not have heard of it yet, so the kernel
+//!   is asked, once per request. Where an upstream is suspected to close (see `habit`), it is given the time to.
+//! - Not all of the request could be written.
+//! - The upstream's close is followed by a reset, which is what a kernel sends when bytes arrive, or lie unread, at a
+//!   socket that was closed. A process that had read the whole request and then closed, or died, leaves no reset behind:
+//!   nothing is written after the request. The reset needs a round trip, so it is waited for.
+//!
+//! Only requests on a connection that was used before are looked at, and only HTTP/1 without TLS: a closing TLS or
+//! HTTP/2 peer is written to once more, so a reset proves nothing there, and HTTP/2 has its own way of saying this.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::habit::{Habit, SETTLING};
+
+/// A reset after a close is waited for this long: longer than any round trip. The request has failed by then.
+const RESET_WITHIN: Duration = Duration::from_millis(500);
+/// How far apart one looks for a close or a reset. Neither wakes a task reliably.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+/// A close later than this after the last byte is one of an idle connection.
+const SOON: Duration = Duration::from_secs(1);
+/// How a chunked body ends, which is how answers are streamed; it may come alone.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+/// The upstream closed the connection and cannot have read the whole request.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the upstream closed the connection without having read the request")]
+pub(super) struct Unread;
+
+impl Unread {
+    fn error() -> io::Error {
+        io::Error::new(io::ErrorKind::BrokenPipe, Self)
+    }
+
+    pub(super) fn is_in(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<Self>)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    tcp: TcpStream,
+    watch: Option<Watch>,
+}
+
+/// What is known of a connection that is watched.
+#[derive(Debug)]
+struct Watch {
+    habit: Arc<Habit>,
+    turn: Turn,
+    /// When the upstream was last heard, once it has been, and whether that ended a streamed answer.
+    heard: Option<(Instant, Ended)>,
+    closed: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The upstream was heard last, or nobody yet.
+    Upstream,
+    /// A request is to be written.
+    Begun,
+    /// Some or all of it is.
+    Written,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Stream,
+    PerhapsNothing,
+}
+
+impl Stream {
+    pub(super) fn new(tcp: TcpStream, habit: Option<Arc<Habit>>) -> Self {
+        let watch = |habit| Watch { habit, turn: Turn::Upstream, heard: None, closed: None, timer: None };
+        Self { tcp, watch: habit.map(watch) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn sends_at_once(&self) -> bool {
+        self.tcp.nodelay().unwrap_or(false)
+    }
+
+    fn poll_may_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.watch {
+            Some(watch) => watch.poll_may_write(&self.tcp, cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn wrote(&mut self, written: io::Result<usize>) -> io::Result<usize> {
+        match &mut self.watch {
+            Some(watch) => watch.wrote(written),
+            None => written,
+        }
+    }
+}
+
+impl Watch {
+    /// Before the first byte of a request: not until it is known, as far as it can be, that the upstream will read it.
+    fn poll_may_write(&mut self, tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some((heard, ended)) = self.heard.filter(|_| self.turn != Turn::Written) else {
+            return Poll::Ready(Ok(()));
+        };
+        self.turn = Turn::Begun;
+        loop {
+            if is_closed(tcp) {
+                self.saw_close();
+                return Poll::Ready(Err(Unread::error()));
+            }
+            if ended != Ended::Stream || !self.habit.is_suspect() {
+                return Poll::Ready(Ok(()));
+            }
+            if heard.elapsed() >= SETTLING {
+                self.habit.kept();
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_pause(cx));
+        }
+    }
+
+    /// Takes note of a write: one that fails leaves the request incomplete.
+    fn wrote(&mut self, written: io::Result<usize>) -> io::Result<usize> {
+        match written {
+            Err(_) if self.heard.is_some() => Err(Unread::error()),
+            written => {
+                self.turn = Turn::Written;
+                written
+            }
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        let last = bytes.ends_with(LAST_CHUNK) || LAST_CHUNK.strip_prefix(b"\r\n") == Some(bytes);
+        let ended = if last { Ended::Stream } else { Ended::PerhapsNothing };
+        self.heard = Some((Instant::now(), ended));
+        self.turn = Turn::Upstream;
+    }
+
+    /// The upstream has closed: whether a request that it cannot have read is on the way.
+    fn poll_closed(&mut self, tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<bool> {
+        self.saw_close();
+        match self.turn {
+            Turn::Upstream => Poll::Ready(false),
+            Turn::Begun => Poll::Ready(true),
+            Turn::Written if self.heard.is_none() => Poll::Ready(false),
+            Turn::Written => self.poll_reset(tcp, cx),
+        }
+    }
+
+    fn saw_close(&mut self) {
+        let soon = |(heard, ended): (Instant, Ended)| ended == Ended::Stream && heard.elapsed() < SOON;
+        if self.closed.is_none() && self.heard.is_some_and(soon) {
+            self.habit.closed();
+        }
+        self.closed.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether a reset follows the close. Linux tells such a reset from any other; where it does not, none is found.
+    fn poll_reset(&mut self, tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            if let Ok(Some(error)) = tcp.take_error() {
+                return Poll::Ready(error.kind() == io::ErrorKind::BrokenPipe);
+            }
+            if self.closed.is_none_or(|closed| closed.elapsed() >= RESET_WITHIN) {
+                return Poll::Ready(false);
+            }
+            ready!(self.poll_pause(cx));
+        }
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(BETWEEN_LOOKS)));
+        ready!(timer.as_mut().poll(cx));
+        self.timer = None;
+        Poll::Ready(())
+    }
+}
+
+/// Asks the kernel, which knows before the runtime does.
+fn is_closed(tcp: &TcpStream) -> bool {
+    match rustix::net::recv(tcp, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((_, count)) => count == 0,
+        Err(errno) => io::Error::from(errno).kind() == io::ErrorKind::ConnectionReset,
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { tcp, watch } = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut *tcp).poll_read(cx, buf))?;
+        let Some(watch) = watch else { return Poll::Ready(Ok(())) };
+        match buf.filled().get(before..) {
+            Some(bytes) if !bytes.is_empty() => watch.read(bytes),
+            _ if buf.remaining() > 0 && ready!(watch.poll_closed(tcp, cx)) => {
+                return Poll::Ready(Err(Unread::error()));
+            }
+            _ => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_may_write(cx))?;
+        let written = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf));
+        Poll::Ready(self.wrote(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_may_write(cx))?;
+        let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs));
+        Poll::Ready(self.wrote(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.tcp.connected()
+    }
+}
