@@ -23,6 +23,9 @@ mod peers;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+#[cfg(feature = "kafka")]
+mod real;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod secrets;

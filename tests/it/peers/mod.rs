@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-pub(crate) use events::check_events;
-pub(crate) use kafka::KafkaPeer;
+pub(crate) use events::{EventCheck, check_events};
+pub(crate) use kafka::{KafkaPeer, Message};
 pub(crate) use llama::LlamaPeer;
 pub(crate) use process::{Process, free_port, tied};
 pub(crate) use promtool::check_metrics;
