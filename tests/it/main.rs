@@ -1,6 +1,8 @@
 //! Every integration test, in one binary: rdkafka makes each further binary a slow link.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod corpus;
