@@ -25,8 +25,8 @@ mod watch;
 #[cfg(test)]
 mod corpus_tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -48,6 +48,9 @@ pub use tap::{Duties, Tap};
 #[derive(Debug)]
 pub struct Meter {
     spool: Spool,
+    /// Held from giving out a number until something is recorded under it. So the numbers in the log have no holes at
+    /// any moment, and after a kill a missing number can only be a lost event.
+    numbering: Mutex<()>,
     metrics: Arc<Metrics>,
     catalog: ArcSwap<Catalog>,
     counting: Counting,
@@ -70,6 +73,7 @@ impl Meter {
         });
         Ok(Arc::new(Self {
             spool,
+            numbering: Mutex::default(),
             metrics,
             catalog: ArcSwap::from_pointee(Catalog::new(Arc::clone(&config.prices), &config.upstreams)),
             counting: Counting::start()?,
@@ -94,6 +98,11 @@ impl Meter {
     /// From now on exchanges that end early were interrupted by us, not left by their client.
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing here is left half done by a thread that panics.
+    fn number(&self) -> MutexGuard<'_, ()> {
+        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_interrupted(&self) -> bool {

@@ -2,16 +2,14 @@
 //!
 //! For an audit. What a running process deletes meanwhile was delivered, and what it writes meanwhile may be left out.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::Path;
 
 use super::directory::Directory;
 use super::record::{self, CARRIED, Kind};
 use super::recovery;
 use super::scan::Scan;
-use super::segment::{HEADER_BYTES, Header, SEGMENT_BYTES, SegmentId, SpoolId};
+use super::segment::{HEADER_BYTES, Header, SegmentId, SpoolId};
 
 /// A record of the log, as a survey tells it.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +53,10 @@ pub struct Survey {
     pub damaged: u64,
 }
 
-/// Tells every record in the order of the log. The directory must be there.
+/// Tells every record in the order of the log, as it stood at one moment. The directory must be there.
+///
+/// A running process deletes what it has delivered. When that happened in the middle, what was told does not belong
+/// together, and the error is [`io::ErrorKind::Interrupted`]: forget it and ask again.
 pub fn survey(dir: &Path, mut tell: impl FnMut(&str, Seen<'_>)) -> io::Result<Survey> {
     std::fs::read_dir(dir)?;
     let directory = Directory::open(dir)?;
@@ -66,8 +67,19 @@ pub fn survey(dir: &Path, mut tell: impl FnMut(&str, Seen<'_>)) -> io::Result<Su
     let Some(spool) = spool else { return Ok(Survey::default()) };
     let mut survey = Survey { spool: spool.as_str().to_owned(), ..Survey::default() };
     for epoch in directory.epochs()? {
-        for id in segments(&directory, epoch)? {
-            let Some(bytes) = read(&directory.segment(id), spool, id)? else { continue };
+        let mut ids = segments(&directory, epoch)?;
+        let end = last_record(&directory, spool, &mut ids)?;
+        let last = ids.last().copied();
+        for id in ids {
+            let Some(mut bytes) = read(&directory, id)? else {
+                if survey.segments == 0 {
+                    continue;
+                }
+                return Err(io::ErrorKind::Interrupted.into());
+            };
+            if Some(id) == last {
+                bytes.truncate(end);
+            }
             survey.segments += 1;
             survey.damaged += look(&bytes, (spool, id), &mut tell);
         }
@@ -80,6 +92,34 @@ fn segments(directory: &Directory, epoch: u64) -> io::Result<Vec<SegmentId>> {
     match directory.segments(epoch) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         found => found,
+    }
+}
+
+/// Drops the segments that nothing is written in yet; the offset after the last record of what is then the last one.
+///
+/// Records become whole in the order of the log. Reading takes time, so a reading may hold a record and lack one before
+/// it; but when the last record was there, so were all before it, and whoever reads them after that finds them.
+fn last_record(directory: &Directory, spool: SpoolId, ids: &mut Vec<SegmentId>) -> io::Result<usize> {
+    while let Some(&id) = ids.last() {
+        let bytes = read(directory, id)?.unwrap_or_default();
+        let salt = Header::decode(&bytes).map_or(spool, |header| header.spool).salt(id);
+        if let Some((_, end)) = Scan::new(&bytes, salt, HEADER_BYTES).last() {
+            return Ok(end);
+        }
+        // Without a record, but not empty: damaged to the end.
+        if ids.len() == 1 || bytes.iter().skip(HEADER_BYTES).any(|byte| *byte != 0) {
+            return Ok(bytes.len());
+        }
+        ids.pop();
+    }
+    Ok(0)
+}
+
+/// A segment's bytes; `None` if it is gone.
+fn read(directory: &Directory, id: SegmentId) -> io::Result<Option<Vec<u8>>> {
+    match recovery::read(directory, id) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 
@@ -108,24 +148,6 @@ fn look(bytes: &[u8], place: (SpoolId, SegmentId), tell: &mut impl FnMut(&str, S
     }
     // One that is just being made has no header yet, and no record.
     scan.damaged() + u64::from(header.is_none() && scan.used() > HEADER_BYTES)
-}
-
-/// A segment's bytes up to a record that was whole; `None` if it is gone.
-///
-/// One that is being written is read twice: reading takes time, so the first reading may hold a record and lack one
-/// before it. When the last record of the first reading was there, so were all before it.
-fn read(path: &Path, spool: SpoolId, id: SegmentId) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let mut bytes = Vec::with_capacity(SEGMENT_BYTES);
-    (&file).take(SEGMENT_BYTES as u64).read_to_end(&mut bytes)?;
-    let salt = Header::decode(&bytes).map_or(spool, |header| header.spool).salt(id);
-    let end = Scan::new(&bytes, salt, HEADER_BYTES).last().map_or(HEADER_BYTES, |(_, end)| end);
-    bytes.truncate(end);
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(Some(bytes))
 }
 
 #[cfg(test)]

@@ -151,3 +151,51 @@ fn produce<'a>(bootstrap: &str, topic: &str, events: impl Iterator<Item = &'a St
     }
     producer.flush(crate::support::PATIENCE).unwrap();
 }
+
+/// What makes a gap a proof of loss: were a number given out before its first record and a later one recorded first, a
+/// process killed in between would leave a hole that no loss explains.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn numbers_stand_in_the_log_without_holes_at_every_moment() {
+    let upstream = Mock::always(Reply::json(200, ANSWER)).await;
+    let world = World::before(&upstream).start().await;
+    let spool = world.dir.path().join("spool");
+    let surveying = tokio::task::spawn_blocking(move || {
+        for _ in 0..40 {
+            // What came before the first INTENT was delivered and deleted.
+            let (mut first, mut numbers) = (None, std::collections::BTreeSet::new());
+            let surveyed = tollgate::spool::survey(&spool, |_, seen| match seen {
+                tollgate::spool::Seen::Intent { number, .. } => {
+                    first.get_or_insert(number);
+                    numbers.insert(number);
+                }
+                tollgate::spool::Seen::Event { event } => {
+                    let event: serde_json::Value = serde_json::from_slice(event).unwrap();
+                    numbers.insert(event["data"]["sequence"]["number"].as_u64().unwrap());
+                }
+                _ => {}
+            });
+            if surveyed.is_err_and(|error| error.kind() == std::io::ErrorKind::Interrupted) {
+                continue;
+            }
+            let last = numbers.last().copied().unwrap_or(0);
+            let holes: Vec<_> = (first.unwrap_or(1)..=last).filter(|number| !numbers.contains(number)).collect();
+            assert!(holes.is_empty(), "{holes:?} of {last}");
+        }
+    });
+    let mut load = tokio::task::JoinSet::new();
+    for worker in 0..16 {
+        let address = world.address;
+        load.spawn(async move {
+            let mut client = crate::support::Client::connect(address).await;
+            loop {
+                // Every other one is refused: that is recorded too, and has no INTENT.
+                let body = if worker % 2 == 0 { chat(false) } else { "{}".to_owned() };
+                client.post("/v1/chat/completions", None, body).await.bytes().await;
+            }
+        });
+    }
+    let surveyed = surveying.await;
+    load.shutdown().await;
+    world.stop().await;
+    surveyed.unwrap();
+}

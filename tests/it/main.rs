@@ -24,6 +24,8 @@ mod readme;
 mod reload;
 #[cfg(test)]
 mod shape;
+#[cfg(all(test, feature = "kafka"))]
+mod soak;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]

@@ -54,7 +54,12 @@ fn take(audit: &mut Audit, line: &[u8]) {
 /// Reads a spool whole; when watching, again and again, since what was delivered is deleted.
 pub(super) fn spool(dir: &Path, pace: &mut Pace) -> Result<Report> {
     loop {
-        let report = spool_once(dir).with_context(|| format!("the spool in {} cannot be read", dir.display()))?;
+        let mut tried = spool_once(dir);
+        // A busy process deleted something in the middle of it.
+        while tried.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::Interrupted) && !pace.is_stopped() {
+            tried = spool_once(dir);
+        }
+        let report = tried.with_context(|| format!("the spool in {} cannot be read", dir.display()))?;
         if !pace.goes_on() {
             return Ok(report);
         }
