@@ -24,7 +24,8 @@ mod readme;
 mod reload;
 #[cfg(test)]
 mod shape;
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(test)]
+#[cfg(feature = "kafka")]
 mod soak;
 #[cfg(test)]
 mod streaming;

@@ -80,9 +80,13 @@ fn live() {
         if told(&inbox, up) {
             break;
         }
-        [1, 2].into_iter().for_each(|broker| cluster.broker_down(broker).unwrap());
+        for broker in [1, 2] {
+            cluster.broker_down(broker).unwrap();
+        }
         let calm = told(&inbox, down);
-        [1, 2].into_iter().for_each(|broker| cluster.broker_up(broker).unwrap());
+        for broker in [1, 2] {
+            cluster.broker_up(broker).unwrap();
+        }
         if calm {
             break;
         }

@@ -29,7 +29,8 @@ const WORKERS: usize = 16;
 const LIFE_MS: std::ops::Range<u64> = 50..1200;
 
 fn kills() -> usize {
-    std::env::var(KILLS).map_or(FEW_KILLS, |text| text.parse().expect("a number of kills"))
+    let given = std::env::var_os(KILLS).and_then(|text| text.into_string().ok());
+    given.map_or(FEW_KILLS, |text| text.parse().expect("a number of kills"))
 }
 
 fn life(rng: &mut fastrand::Rng) -> Duration {

@@ -25,7 +25,7 @@ use super::driver::Log;
 use super::victim::{Place, Victim, audit};
 
 /// After the last kill everything is delivered within this time.
-const DRAINED_WITHIN: Duration = Duration::from_secs(120);
+const DRAINED_WITHIN: Duration = Duration::from_mins(2);
 
 #[derive(Deserialize)]
 struct Event {

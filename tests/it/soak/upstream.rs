@@ -95,10 +95,10 @@ impl Body for Pieces {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(pause) = &mut self.pause {
-            if pause.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+        if let Some(pause) = &mut self.pause
+            && pause.as_mut().poll(cx).is_pending()
+        {
+            return Poll::Pending;
         }
         let next = self.left.pop_front();
         let pause = Duration::from_millis(fastrand::u64(0..4));
