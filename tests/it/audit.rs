@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Mock, Reply, World, chat};
+use crate::support::{Mock, Reply, World, chat, unset};
 
 const ANSWER: &str = r#"{"model":"demo-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":10,"total_tokens":20}}"#;
 
 fn audit(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    command.arg("audit").args(arguments).env_remove("TOLLGATE_CONFIG");
+    unset(command.arg("audit").args(arguments));
     command
 }
 

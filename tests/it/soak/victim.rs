@@ -8,6 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::peers::{Process, off_runtime, tied};
+use crate::support::unset;
 
 /// The topic of every run.
 pub(super) const TOPIC: &str = "soak";
@@ -55,7 +56,7 @@ impl Victim {
     /// Starts it and waits until it serves.
     pub(super) async fn start(place: &Place) -> Self {
         let mut command = tied(env!("CARGO_BIN_EXE_tollgate"));
-        command.arg("proxy").current_dir(place.path()).env_remove("TOLLGATE_CONFIG");
+        unset(command.arg("proxy").current_dir(place.path()));
         let started = off_runtime(move || Process::start(command, ready)).await;
         let (process, address) = started.unwrap_or_else(|error| panic!("{error}"));
         Self { process, address }
@@ -85,7 +86,7 @@ fn ready(line: &str) -> Option<SocketAddr> {
 /// Runs `tollgate audit`, which must find nothing missing.
 pub(super) fn audit(arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    let output = command.arg("audit").args(arguments).env_remove("TOLLGATE_CONFIG").output().unwrap();
+    let output = unset(command.arg("audit").args(arguments)).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "audit {arguments:?} found:\n{out}{err}");
 }
