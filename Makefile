@@ -14,6 +14,7 @@ export TOLLGATE_CACHE ?= $(HOME)/.cache/tollgate
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
+KILLS ?= 200
 deny := $(or $(shell command -v cargo-deny),$(wildcard $(TOLLGATE_CACHE)/tools/bin/cargo-deny))
 deny_version := 0.20.2
 
@@ -31,6 +32,11 @@ demo: cargo ## a tour with a built-in fake LLM: nothing to configure (DEMO_ARGS=
 .PHONY: test
 test: lint docs deny-if-present peers ## all checks and tests, against the real peers (TEST_ARGS=NAME runs those that match)
 	@.ci/summed cargo test --locked $(TEST_ARGS)
+
+.PHONY: soak
+soak: build-packages ## kill Tollgate again and again under load, Kafka flapping, and look for a lost event (KILLS=200)
+	TOLLGATE_TEST_KILLS=$(KILLS) .ci/summed cargo test --locked --test it soak::no_completed_answer_loses_its_event_however \
+		-- --nocapture
 
 .PHONY: lint
 lint: build-packages ## formatting and clippy, without warnings, of everything that compiles

@@ -6,6 +6,7 @@
 //! Imports run one way only; `tests/it/shape.rs` holds the table.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod dialect;

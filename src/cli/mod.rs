@@ -2,6 +2,7 @@
 //!
 //! 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod audit;
 mod check;
 mod completions;
 mod demo;
@@ -43,6 +44,7 @@ Examples:
   tollgate serve --config tollgate.yaml            with keys, limits, Kafka
   tollgate check --config tollgate.yaml            is everything in place? one remedy per failure
   tollgate keys create --id acme-ci --file keys.yaml
+  tollgate audit --file data/usage.jsonl           is any event missing? also of a topic or a spool
 
 Every setting can also come from the environment: TOLLGATE_PROXY__LISTEN sets proxy.listen.
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
@@ -60,6 +62,8 @@ enum Command {
     /// Make, hash and validate keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Prove that no event is missing, from a topic, a file or a spool
+    Audit(audit::Options),
     /// Print a shell completion script
     Completions {
         /// For which shell
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Check(settings) => check::run(&settings),
         Command::Keys(command) => keys::run(&command),
+        Command::Audit(options) => audit::run(&options),
         Command::Completions { shell } => Ok(completions::run(shell)),
     };
     end.unwrap_or_else(|error| {

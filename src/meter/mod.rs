@@ -28,8 +28,8 @@ mod corpus_tests;
 mod watch_tests;
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -51,6 +51,9 @@ pub use tap::{Duties, Tap};
 #[derive(Debug)]
 pub struct Meter {
     spool: Spool,
+    /// Held from giving out a number until something is recorded under it. So the numbers in the log have no holes at
+    /// any moment, and after a kill a missing number can only be a lost event.
+    numbering: Mutex<()>,
     metrics: Arc<Metrics>,
     catalog: ArcSwap<Catalog>,
     counting: Counting,
@@ -73,6 +76,7 @@ impl Meter {
         });
         Ok(Arc::new(Self {
             spool,
+            numbering: Mutex::default(),
             metrics,
             catalog: ArcSwap::from_pointee(Catalog::new(Arc::clone(&config.prices), &config.upstreams)),
             counting: Counting::start()?,
@@ -97,6 +101,11 @@ impl Meter {
     /// From now on exchanges that end early were interrupted by us, not left by their client.
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing here is left half done by a thread that panics.
+    fn number(&self) -> MutexGuard<'_, ()> {
+        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_interrupted(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::event::{self, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData,
 use crate::guard::{Caller, Permit};
 use crate::metrics::{Series, SeriesKey};
 use crate::reject::Reject;
+use crate::spool::Ticket;
 use crate::types::Usage;
 use crate::upstream::Target;
 
@@ -23,11 +24,7 @@ impl Meter {
         sent: (&Content, &Target),
     ) -> Result<Exchange, Reject> {
         let (content, target) = sent;
-        let Ok(mut ticket) = self.spool.reserve() else {
-            permit.settle(0);
-            return Err(Reject::SpoolFull);
-        };
-        let mut event = self.begin(arrival, &content.ask, ticket.sequence());
+        let mut event = self.begin(arrival, &content.ask);
         let data = &mut event.data;
         data.key_id = permit.key().map(crate::types::KeyId::to_arc);
         data.org_id = permit.organization().map(crate::types::OrgId::to_arc);
@@ -38,9 +35,8 @@ impl Meter {
         data.provider = Some(Arc::clone(&target.provider));
         data.host = Some(Arc::clone(&target.host));
         event.subject = subject(&event.data);
+        let ticket = self.intend(&mut event).inspect_err(|_| permit.settle(0))?;
         let series = self.series(Some(&target.name), &content.ask, arrival.route.operation.as_str());
-        // Cannot fail for an event that we build; a ticket without an INTENT would be a counted loss.
-        drop(encoded(&mut event, |subject, line| ticket.intend(subject, line)));
         self.metrics.in_flight.inc();
         let mut marks = Marks::new(arrival.started);
         marks.guard_us = arrival.guarded.as_micros() as u64;
@@ -60,6 +56,16 @@ impl Meter {
         })))
     }
 
+    /// Gives the event its number and records it as the INTENT, as one step.
+    fn intend(&self, event: &mut UsageEvent) -> Result<Ticket, Reject> {
+        let _one = self.number();
+        let mut ticket = self.spool.reserve().map_err(|_| Reject::SpoolFull)?;
+        place(event, ticket.sequence());
+        // Cannot fail for an event that we build; a ticket without an INTENT would be a counted loss.
+        drop(encoded(event, |subject, line| ticket.intend(subject, line)));
+        Ok(ticket)
+    }
+
     /// Records a refusal: always a counter, and an event where the caller is known.
     pub fn refuse(&self, arrival: &Arrival, caller: Option<&Caller>, refused: (&Reject, &Ask)) {
         let (reject, ask) = refused;
@@ -67,9 +73,7 @@ impl Meter {
         self.metrics.rejected(row.label);
         self.series(None, ask, arrival.route.operation.as_str()).ended(Outcome::Rejected, row.status.as_u16());
         let Some(caller) = caller else { return };
-        // A spool too full to record a refusal is counted by the spool itself.
-        let Ok(ticket) = self.spool.reserve() else { return };
-        let mut event = self.begin(arrival, ask, ticket.sequence());
+        let mut event = self.begin(arrival, ask);
         let data = &mut event.data;
         data.key_id = caller.key.as_ref().map(crate::types::KeyId::to_arc);
         data.org_id = caller.organization.as_ref().map(crate::types::OrgId::to_arc);
@@ -80,8 +84,13 @@ impl Meter {
         data.timing = Marks::new(arrival.started).timing(None);
         data.timing.guard_us = arrival.guarded.as_micros() as u64;
         event.subject = subject(&event.data);
-        super::log::request(&event);
+        let one = self.number();
+        // A spool too full to record a refusal is counted by the spool itself.
+        let Ok(ticket) = self.spool.reserve() else { return };
+        place(&mut event, ticket.sequence());
         drop(record(ticket, &mut event));
+        drop(one);
+        super::log::request(&event);
     }
 
     fn series(&self, upstream: Option<&Arc<str>>, ask: &Ask, operation: &'static str) -> Arc<Series> {
@@ -91,17 +100,16 @@ impl Meter {
     }
 
     /// The event as known from the request alone: `interrupted`, should nothing more ever be known.
-    fn begin(&self, arrival: &Arrival, ask: &Ask, sequence: Sequence) -> UsageEvent {
+    fn begin(&self, arrival: &Arrival, ask: &Ask) -> UsageEvent {
         UsageEvent {
             specversion: Cow::Borrowed("1.0"),
-            id: format!("{}-{}-{}", sequence.spool, sequence.epoch, sequence.number),
+            id: String::new(),
             source: Arc::clone(&self.source),
             kind: Cow::Borrowed(event::TYPE),
             subject: Arc::from(""),
             time: arrival.time,
             datacontenttype: Cow::Borrowed("application/json"),
             data: UsageData {
-                sequence,
                 request_id: arrival.request_id(),
                 trace_id: arrival.trace_id.clone(),
                 attempt: arrival.attempt,
@@ -125,6 +133,12 @@ impl Meter {
             },
         }
     }
+}
+
+/// Gives an event its place, and its name after that.
+fn place(event: &mut UsageEvent, sequence: Sequence) {
+    event.id = format!("{}-{}-{}", sequence.spool, sequence.epoch, sequence.number);
+    event.data.sequence = sequence;
 }
 
 /// Who pays: the organization, else the key, else nobody known.

@@ -32,6 +32,7 @@ mod segment;
 mod segments;
 mod shared;
 mod stats;
+mod survey;
 mod sync;
 mod ticket;
 mod writer;
@@ -56,6 +57,7 @@ pub use open::OpenError;
 pub use position::Position;
 pub use reader::Reader;
 pub use stats::Stats;
+pub use survey::{Seen, Survey, survey};
 pub use sync::Commit;
 pub use ticket::{SpoolFull, Ticket};
 

@@ -112,7 +112,8 @@ impl Found {
     }
 }
 
-fn read(directory: &Directory, id: SegmentId) -> io::Result<Vec<u8>> {
+/// A segment's bytes.
+pub(super) fn read(directory: &Directory, id: SegmentId) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(SEGMENT_BYTES);
     File::open(directory.segment(id))?.take(SEGMENT_BYTES as u64).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -1,6 +1,8 @@
 //! Every integration test, in one binary: rdkafka makes each further binary a slow link.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod corpus;
@@ -31,6 +33,9 @@ mod reload;
 mod secrets;
 #[cfg(test)]
 mod shape;
+#[cfg(test)]
+#[cfg(feature = "kafka")]
+mod soak;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]

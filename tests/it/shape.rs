@@ -13,7 +13,8 @@ use source::{Source, test_modules};
 const LAYERS: [&[&str]; 7] = [
     &["types", "header", "shutdown"],
     &["metrics", "reject", "config", "telemetry", "event"],
-    &["listener", "dialect", "spool", "capture"],
+    // The audit stands beside the spool and knows nothing of it: it judges events, wherever they were kept.
+    &["listener", "dialect", "spool", "capture", "audit"],
     &["guard", "upstream", "sink"],
     &["meter", "translate", "control", "inject", "ops"],
     &["proxy"],

@@ -9,7 +9,9 @@ mod config;
 mod context;
 mod message;
 mod producer;
+mod topic;
 
 pub use check::{Finding, Level, check};
 pub use config::{SettingsError, validate};
 pub(super) use producer::KafkaSink;
+pub use topic::{ReadError, Topic};

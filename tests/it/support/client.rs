@@ -1,5 +1,6 @@
 //! A client over a connection of its own, that sees every byte and can hang up at any moment.
 
+use std::error::Error;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -33,19 +34,30 @@ pub(crate) struct Got {
 impl Client {
     /// Connects with HTTP/1.1.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        Self::try_connect(address).await.unwrap()
+    }
+
+    /// The same to a server that may be gone.
+    pub(crate) async fn try_connect(address: SocketAddr) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Self { sender: Sender::H1(sender), connection, host: address.to_string() }
+        Ok(Self { sender: Sender::H1(sender), connection, host: address.to_string() })
     }
 
     /// Connects with HTTP/2, prior knowledge.
     pub(crate) async fn connect_h2(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        Self::try_connect_h2(address).await.unwrap()
+    }
+
+    /// The same to a server that may be gone.
+    pub(crate) async fn try_connect_h2(address: SocketAddr) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Self { sender: Sender::H2(sender), connection, host: address.to_string() }
+        Ok(Self { sender: Sender::H2(sender), connection, host: address.to_string() })
     }
 
     /// Sends a JSON body with a key, if there is one.

@@ -9,6 +9,7 @@ pub(crate) use client::{Client, Got};
 pub(crate) use mock::{Asked, Mock, Reply};
 pub(crate) use world::World;
 
+use std::process::Command;
 use std::time::Duration;
 
 /// No fact in these tests takes longer than this to become true.
@@ -24,6 +25,14 @@ pub(crate) async fn eventually<T>(what: &str, mut fact: impl FnMut() -> Option<T
         assert!(tokio::time::Instant::now() < deadline, "{what} did not become true within {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Takes every setting out of a program's environment: what is exported around a test run is not meant for it.
+pub(crate) fn unset(program: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLLGATE_")) {
+        program.env_remove(name);
+    }
+    program
 }
 
 /// A chat request.
