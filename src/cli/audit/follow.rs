@@ -30,9 +30,10 @@ impl Pace {
         if watch {
             let seen = Arc::clone(&stop);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+            let mut signals = runtime.block_on(async { shutdown::Signals::listen() })?;
             // Ends with the process: it only waits for a signal.
             std::thread::spawn(move || {
-                let _ = runtime.block_on(shutdown::signal());
+                runtime.block_on(signals.next());
                 seen.store(true, Ordering::Relaxed);
             });
         }
