@@ -49,8 +49,9 @@ docs: build-packages
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
 .PHONY: bench
-bench: build-packages ## micro benches and load against the floor proxy, in release mode (BENCH_ARGS are passed on)
-	cargo bench --locked $(BENCH_ARGS)
+bench: build-packages ## load against the floor proxy, then micro benches, in release mode (BENCH_ARGS go to the load)
+	cargo bench --locked --bench end_to_end -- $(BENCH_ARGS)
+	cargo bench --locked --bench micro
 
 # Advisories are left out: their database comes from outside the registries. `cargo deny check advisories` reads it.
 .PHONY: deny

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::{hmac, rand::SystemRandom};
+use aws_lc_rs::hmac;
+use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::time::Instant;
 
 use super::Credential;
@@ -75,7 +76,11 @@ impl Cache {
 
 #[expect(clippy::expect_used, reason = "a process without randomness cannot keep secrets, so it must not serve")]
 fn random_pepper() -> hmac::Key {
-    hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).expect("the system gives random bytes")
+    // From the kernel itself: the library's generator collects entropy of its own first, for 30 ms of every start.
+    let mut pepper = [0; 32];
+    let count = getrandom(&mut pepper, GetRandomFlags::empty()).expect("the system gives random bytes");
+    assert_eq!(count, pepper.len(), "the system gives as many random bytes as were asked for");
+    hmac::Key::new(hmac::HMAC_SHA256, &pepper)
 }
 
 #[cfg(test)]

@@ -14,6 +14,31 @@ fn known_texts_have_their_known_counts() {
 }
 
 #[test]
+fn counts_are_those_of_openais_tokenizers() {
+    // Text, tokens in o200k_base and in cl100k_base.
+    let cases = [
+        ("The quick brown fox's tail, isn't it?", 10, 11),
+        ("don'T WE'LL i'VE", 8, 8),
+        ("Ünïcödé façade naïve", 8, 11),
+        ("日本語の文章は長い", 7, 10),
+        ("Привет, мир!", 5, 7),
+        ("🦀👨\u{200d}👩\u{200d}👧 emoji", 12, 17),
+        ("1234567890.12", 6, 6),
+        ("  fn main() {\n\t\treturn;\r\n  }\n\n\n", 10, 10),
+        ("https://example.com/a//b?c=d&e=%20", 13, 13),
+        ("VGhlIHF1aWNrIGJyb3du", 13, 13),
+        ("trailing   ", 3, 3),
+        ("\u{3000}\u{a0} x \n y", 5, 5),
+        ("supercalifragilisticexpialidocious", 10, 11),
+        ("camelCaseHTTPServer", 4, 4),
+    ];
+    for (text, o200k, cl100k) in cases {
+        assert_eq!(count_text("gpt-4o", text).tokens, o200k, "o200k: {text:?}");
+        assert_eq!(count_text("gpt-4", text).tokens, cl100k, "cl100k: {text:?}");
+    }
+}
+
+#[test]
 fn a_model_without_a_known_tokenizer_is_estimated() {
     let counted = count_text("claude-opus-4", "hello world");
     assert_eq!((counted.tokens, counted.source, counted.tokenizer), (3, Source::Estimate, "bytes/4"));

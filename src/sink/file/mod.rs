@@ -1,9 +1,10 @@
 //! Appends events as lines of JSON to a file, or to standard output.
 //!
-//! A line counts as delivered once it is written and, in a regular file, synced to disk; that happens at most once per
-//! second, all lines since the last time together. Lines go out in batches with one write each. A full disk or a missing
-//! directory is waited out: the lines stay here and in the spool. A file that was rotated away is left, and its path opened
-//! anew. It does not rotate files itself.
+//! A line counts as delivered once it is written and, in a regular file, synced to disk: all lines since the last time
+//! together, once per second or as soon as they are half of what may be out, so that a busy sink never waits for the
+//! second to end. Lines go out in batches with one write each. A full disk or a missing directory is waited out: the
+//! lines stay here and in the spool. A file that was rotated away is left, and its path opened anew. It does not rotate
+//! files itself.
 
 mod target;
 
@@ -17,14 +18,16 @@ use tracing::warn;
 
 use super::backoff::Backoff;
 use super::stats::Counters;
-use super::{Fate, Offer, Offered, Rejection, Restart, Settled, Sink, Ticket, Trouble};
+use super::{Fate, Offer, Offered, Rejection, Restart, Settled, Sink, Ticket, Trouble, WINDOW_BYTES, WINDOW_RECORDS};
 use target::{Opened, Target};
 
 /// No more lines are taken while this many bytes wait to be written.
 const BATCH_BYTES: usize = 1 << 20;
-/// No more lines are taken while this many are written but not synced.
-const UNSYNCED_LINES: usize = 8_000;
-/// How often written lines are synced.
+/// So many written lines are synced at once.
+const UNSYNCED_LINES: usize = WINDOW_RECORDS / 2;
+/// So many written bytes are synced at once. The window fills up later, for a line is longer than its key.
+const UNSYNCED_BYTES: usize = WINDOW_BYTES / 2;
+/// How often fewer lines are synced.
 const SYNC: Duration = Duration::from_secs(1);
 
 /// Writes to one file.
@@ -40,6 +43,7 @@ pub(super) struct FileSink {
     /// Where the first of these begins.
     line_start: usize,
     unsynced: Vec<Ticket>,
+    unsynced_bytes: usize,
     /// When lines were last synced; `None` before the first time.
     synced: Option<Instant>,
     refused: Vec<Settled>,
@@ -57,6 +61,7 @@ impl FileSink {
             lines: VecDeque::new(),
             line_start: 0,
             unsynced: Vec::new(),
+            unsynced_bytes: 0,
             synced: None,
             refused: Vec::new(),
             pause: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -103,6 +108,7 @@ impl FileSink {
     fn note_written(&mut self) {
         while let Some(&(ticket, end)) = self.lines.front().filter(|line| line.1 <= self.written) {
             self.unsynced.push(ticket);
+            self.unsynced_bytes += end - self.line_start;
             self.line_start = end;
             self.lines.pop_front();
         }
@@ -115,8 +121,12 @@ impl FileSink {
     fn is_sync_due(&self) -> bool {
         !self.unsynced.is_empty()
             && (!self.target.needs_sync()
-                || self.unsynced.len() >= UNSYNCED_LINES
+                || self.is_much_unsynced()
                 || self.synced.is_none_or(|at| at.elapsed() >= SYNC))
+    }
+
+    fn is_much_unsynced(&self) -> bool {
+        self.unsynced.len() >= UNSYNCED_LINES || self.unsynced_bytes >= UNSYNCED_BYTES
     }
 
     /// Settles what was written. After a failed sync nobody knows what is on disk, so it is all written again, through a new
@@ -131,6 +141,7 @@ impl FileSink {
             }
         };
         settled.extend(self.unsynced.drain(..).map(|ticket| Settled { ticket, fate }));
+        self.unsynced_bytes = 0;
         self.synced = Some(Instant::now());
     }
 
@@ -140,6 +151,10 @@ impl FileSink {
         if self.counters.trouble(Trouble::of_io(error)) {
             warn!(path = %self.target, %error, "usage events cannot be written and wait in the spool");
         }
+    }
+
+    fn is_batch_full(&self) -> bool {
+        self.buffer.len() >= BATCH_BYTES
     }
 
     fn until_sync(&self) -> Duration {
@@ -153,7 +168,7 @@ impl Sink for FileSink {
     }
 
     fn offer(&mut self, offered: Offered<'_>) -> Offer {
-        if self.buffer.len() >= BATCH_BYTES || self.unsynced.len() >= UNSYNCED_LINES {
+        if self.is_batch_full() {
             return Offer::Full;
         }
         if offered.event.contains(&b'\n') {
@@ -174,6 +189,7 @@ impl Sink for FileSink {
             std::thread::sleep(pause.min(wait));
             return Ok(());
         }
+        let more = self.is_batch_full();
         match self.work(settled) {
             Ok(()) if self.pause.remaining().is_zero() => self.pause.reset(),
             Ok(()) => {}
@@ -182,7 +198,8 @@ impl Sink for FileSink {
                 self.failed(&error);
             }
         }
-        if settled.is_empty() {
+        // After a full batch more is likely to wait; otherwise some time lets the next batch grow.
+        if settled.is_empty() && !more {
             std::thread::sleep(wait.min(self.until_sync()));
         }
         Ok(())

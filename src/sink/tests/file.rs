@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::conformance::{events_config, stats};
 use super::script::{DEADLINE, Script, event, eventually};
 use crate::config;
 use crate::sink::{Ending, Plan, Sinks, Trouble};
+use crate::spool::Spool;
 
 fn start(path: &Path, script: &Script, dir: &Path) -> Sinks {
     let config = events_config(dir, None, Some(config::File { path: path.to_owned() }));
@@ -97,4 +99,30 @@ fn an_event_that_is_not_one_line_goes_to_the_dead_letters() {
     script.wait_acknowledged(2);
     assert_eq!(lines(&path), [event(2)]);
     assert_eq!(lines(&dir.path().join("dead/file.jsonl")).len(), 1);
+}
+
+#[test]
+fn a_backlog_goes_out_as_fast_as_the_disk_takes_it() {
+    const EVENTS: u64 = 60_000;
+    // As long as a complete event: 80 MB in all, ten times what may be out at a time.
+    let event = vec![b'x'; 1400];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.jsonl");
+    let mut config = events_config(&dir.path().join("spool"), None, Some(config::File { path: path.clone() }));
+    config.spool.max_bytes = 1 << 30;
+    let spool = Spool::open(&config.spool).unwrap();
+    for _ in 0..EVENTS {
+        let mut ticket = spool.reserve().unwrap();
+        ticket.intend("org", b"{}");
+        assert!(ticket.seal("org", &event).is_ready());
+    }
+    let began = Instant::now();
+    let plan = Plan::all(&config).unwrap().remove(0);
+    let sinks = Sinks::start(vec![(plan, spool.reader("file"))], &config.spool).unwrap();
+    eventually("all delivered", || stats(&sinks).delivered == EVENTS);
+    // One window for each sync that waits out its second would take nine seconds.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(fs::metadata(&path).unwrap().len(), EVENTS * (event.len() as u64 + 1));
+    assert_eq!(sinks.stop(DEADLINE)[0].1, Ending::Drained);
+    spool.close();
 }
