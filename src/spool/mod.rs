@@ -19,6 +19,7 @@ mod ages;
 mod cursor;
 mod delete;
 mod directory;
+mod disk;
 mod mapped;
 mod open;
 mod position;
@@ -77,7 +78,7 @@ impl Spool {
     /// Locks the directory, reads what earlier processes left, ends their open requests as interrupted, and begins a
     /// new epoch. Damage is counted, never an error.
     pub fn open(config: &config::Spool) -> Result<Self, OpenError> {
-        let shared = Arc::new(open::open(config)?);
+        let shared = Arc::new(open::open(config, disk::Disk::Real)?);
         let owner = Arc::new(Owner { shared, threads: Mutex::default() });
         let mut threads = lock(&owner.threads);
         let shared = Arc::clone(&owner.shared);

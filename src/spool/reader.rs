@@ -3,8 +3,6 @@
 //! For the sink's own thread: it blocks, reads files and writes the mark. It costs the requests nothing: an event wakes
 //! a reader only if that one has found nothing for a moment.
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +15,7 @@ use super::delete::delete_delivered;
 use super::position::Position;
 use super::record::Kind;
 use super::scan::Scan;
-use super::segment::{HEADER_BYTES, SEGMENT_BYTES};
+use super::segment::HEADER_BYTES;
 use super::shared::Shared;
 use super::stats::Counters;
 use super::writer::Sink;
@@ -49,7 +47,7 @@ pub struct Reader {
 impl Reader {
     /// Reads the sink's mark and registers the sink; from now on nothing is deleted that it has not acknowledged.
     pub(super) fn register(shared: Arc<Shared>, sink: &str) -> Self {
-        let (mark, mut position) = Mark::load(shared.directory.mark(sink), shared.id);
+        let (mark, mut position) = Mark::load(&shared.directory.disk, shared.directory.mark(sink), shared.id);
         position.ordinal = ordinal_of(&shared, position);
         let ordinal = Arc::new(AtomicU64::new(position.ordinal));
         let acknowledged = Arc::clone(&ordinal);
@@ -202,12 +200,8 @@ fn ordinal_of(shared: &Shared, position: Position) -> u64 {
     let info = log.segments.get(position.segment).cloned();
     drop(log);
     let Some(info) = info else { return upto };
-    let mut bytes = Vec::new();
-    let read = File::open(shared.directory.segment(info.id))
-        .and_then(|file| file.take(info.end.min(SEGMENT_BYTES as u64)).read_to_end(&mut bytes));
-    if read.is_err() {
-        return upto;
-    }
+    let read = shared.directory.open_segment(info.id).and_then(|file| file.read_all(info.end as usize));
+    let Ok(bytes) = read else { return upto };
     let from = (position.end as usize).max(HEADER_BYTES);
     let later = Scan::new(&bytes, info.salt, from).filter(|(found, _)| found.head.kind == Kind::Final).count();
     upto - (later as u64).min(upto)

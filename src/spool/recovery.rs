@@ -7,16 +7,15 @@
 //! process that restarts again and again does not fill the disk with empty segments.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use tracing::warn;
 
 use super::ages::Ages;
-use super::directory::{Directory, options};
+use super::directory::Directory;
 use super::record::Kind;
 use super::scan::Scan;
-use super::segment::{HEADER_BYTES, Header, SEGMENT_BYTES, SegmentId, SpoolId};
+use super::segment::{HEADER_BYTES, Header, SegmentId, SpoolId};
 use super::segments::{Info, Segments};
 
 /// What was found.
@@ -113,9 +112,7 @@ impl Found {
 }
 
 fn read(directory: &Directory, id: SegmentId) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(SEGMENT_BYTES);
-    File::open(directory.segment(id))?.take(SEGMENT_BYTES as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    directory.open_segment(id)?.read_all(directory.disk.segment_bytes())
 }
 
 /// Cuts the zeros after the last record off; the file's length. They only cost room, so a failure changes nothing.
@@ -123,6 +120,5 @@ fn shorten(directory: &Directory, info: &Info, length: u64) -> u64 {
     if length <= info.end {
         return length;
     }
-    let cut = options().open(directory.segment(info.id)).and_then(|file| file.set_len(info.end));
-    if cut.is_ok() { info.end } else { length }
+    if directory.shorten_segment(info.id, info.end).is_ok() { info.end } else { length }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::record::Salt;
-use super::segment::{HEADER_BYTES, SEGMENT_BYTES, Segment, SegmentId};
+use super::segment::{HEADER_BYTES, Segment, SegmentId};
 
 /// What is known of a segment.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl Info {
         Self {
             id: segment.id,
             salt: segment.salt,
-            bytes: SEGMENT_BYTES as u64,
+            bytes: segment.bytes as u64,
             end: HEADER_BYTES as u64,
             last_final: None,
             finals: 0,

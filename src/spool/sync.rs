@@ -176,7 +176,7 @@ pub(super) fn sync_files(shared: &Shared) -> bool {
     let unsynced = shared.log().take_unsynced();
     let mut clean = true;
     for file in unsynced.rolled.iter().chain(&unsynced.active) {
-        if let Err(error) = file.sync_data() {
+        if let Err(error) = file.sync() {
             error!(%error, "a segment of the spool could not be synced; the log goes on in another");
             shared.log().poison(file);
             clean = false;

@@ -473,7 +473,7 @@ fn after_a_failed_sync_the_log_goes_on_in_another_segment() {
     let mut reader = spool.reader("kafka");
     drop(spool.reserve().unwrap().seal("org", b"before"));
     let mut log = spool.0.shared.log();
-    let active: Arc<fs::File> = log.take_unsynced().active.unwrap();
+    let active: Arc<super::disk::File> = log.take_unsynced().active.unwrap();
     log.poison(&active);
     assert!(log.take_unsynced().active.is_none(), "it is never synced again");
     drop(log);

@@ -4,15 +4,15 @@
 //! syncing and reading segments happen elsewhere, without the mutex.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ages::Ages;
+use super::disk::File;
 use super::position::Position;
 use super::record::{self, CARRIED, Head, Kind};
 use super::room::{RECORD_SHARE, Room, TICKET_SHARE};
-use super::segment::{HEADER_BYTES, SEGMENT_BYTES, Segment, SegmentId};
+use super::segment::{HEADER_BYTES, Segment, SegmentId};
 use super::segments::{Info, Segments};
 
 /// A sink that reads the log.
@@ -143,7 +143,7 @@ impl Log {
 
     /// Makes sure that a record of so many bytes fits into the active segment; false if a segment must be made first.
     pub(super) fn fit(&mut self, bytes: usize) -> bool {
-        (!self.poisoned && self.at + bytes <= SEGMENT_BYTES) || self.roll()
+        (!self.poisoned && self.at + bytes <= self.active.bytes) || self.roll()
     }
 
     /// Appends an INTENT; `fit` must have said yes.
@@ -230,7 +230,7 @@ impl Log {
         let here = self.open.iter().filter(|(_, open)| open.segment == info.id);
         let bytes: usize = here.clone().map(|(_, open)| record::size(open.payload.len())).sum();
         // Carrying most of a segment onward would gain nothing and could go on for ever.
-        if bytes > SEGMENT_BYTES / 2 { Oldest::Held } else { Oldest::Pinned(here.map(|(number, _)| *number).collect()) }
+        if bytes > self.active.bytes / 2 { Oldest::Held } else { Oldest::Pinned(here.map(|(number, _)| *number).collect()) }
     }
 
     /// The ordinal up to which every sink has acknowledged; `None` without a sink.
@@ -240,10 +240,12 @@ impl Log {
 
     pub(super) fn room(&self) -> Room {
         let spares = self.spares.len() as u64;
+        let segment = self.active.bytes as u64;
         Room {
+            segment,
             most: self.most_bytes,
-            on_disk: self.segments.bytes() + spares * SEGMENT_BYTES as u64,
-            active: if self.poisoned { 0 } else { (SEGMENT_BYTES - self.at) as u64 },
+            on_disk: self.segments.bytes() + spares * segment,
+            active: if self.poisoned { 0 } else { segment - self.at as u64 },
             spares,
             reserved: self.reserved,
         }
@@ -261,7 +263,7 @@ impl Log {
 
     /// The next segment, if its pages should be made present now.
     pub(super) fn next_to_prefault(&mut self) -> Option<&mut Segment> {
-        let near = self.at > SEGMENT_BYTES / 2;
+        let near = self.at > self.active.bytes / 2;
         self.spares.front_mut().filter(|next| near && !next.prefaulted)
     }
 
