@@ -7,7 +7,7 @@ use std::io;
 
 use super::disk::File;
 use super::position::Position;
-use super::record::{self, ALIGNMENT, Kind, MAX_RECORD_BYTES, Salt};
+use super::record::{self, ALIGNMENT, Kind, MAX_RECORD_BYTES, REWRITTEN, Salt};
 use super::segment::{HEADER_BYTES, SegmentId};
 use super::segments::Extent;
 use super::shared::Shared;
@@ -108,7 +108,7 @@ impl Cursor {
             None => shared.directory.open_segment(self.segment)?,
         };
         let bytes = (self.end - self.at).min(CHUNK as u64) as usize;
-        self.buffer.resize(bytes, 0);
+        self.buffer = vec![0; bytes];
         let read = self.file.insert(file).read_at(&mut self.buffer, self.at);
         self.start = self.at;
         if read.is_err() {
@@ -131,7 +131,8 @@ impl Cursor {
         };
         self.in_damage = false;
         self.at += found.size() as u64;
-        if found.head.kind != Kind::Final {
+        let copy = found.head.flags & REWRITTEN != 0 && self.segment.epoch == shared.epoch;
+        if found.head.kind != Kind::Final || copy {
             return None;
         }
         self.ordinal += 1;

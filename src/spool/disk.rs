@@ -51,7 +51,8 @@ pub(super) enum Access {
 
 /// Held for as long as the directory is in use; given up when dropped, or when the process dies.
 pub(super) struct Lock {
-    _file: File,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the open file is the lock"))]
+    file: File,
 }
 
 impl Disk {
@@ -78,7 +79,10 @@ impl Disk {
         match self {
             Self::Real => DirBuilder::new().recursive(true).mode(0o700).create(path),
             #[cfg(test)]
-            Self::Recorded(recorder) => recorder.make_dir(path),
+            Self::Recorded(recorder) => {
+                recorder.make_dir(path);
+                Ok(())
+            }
         }
     }
 
@@ -139,7 +143,7 @@ impl Disk {
             File::Recorded(handle) => handle.try_lock(),
         };
         match locked {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => Ok(Some(Lock { file })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
@@ -161,7 +165,10 @@ impl File {
         match self {
             Self::Real(file) => file.write_all_at(bytes, at),
             #[cfg(test)]
-            Self::Recorded(handle) => handle.write_at(bytes, at),
+            Self::Recorded(handle) => {
+                handle.write_at(bytes, at);
+                Ok(())
+            }
         }
     }
 
@@ -183,7 +190,7 @@ impl File {
                 Ok(bytes)
             }
             #[cfg(test)]
-            Self::Recorded(handle) => handle.read_all(most),
+            Self::Recorded(handle) => Ok(handle.read_all(most)),
         }
     }
 
@@ -192,7 +199,10 @@ impl File {
         match self {
             Self::Real(file) => file.set_len(bytes),
             #[cfg(test)]
-            Self::Recorded(handle) => handle.truncate(bytes),
+            Self::Recorded(handle) => {
+                handle.truncate(bytes);
+                Ok(())
+            }
         }
     }
 

@@ -35,6 +35,7 @@ mod shared;
 mod stats;
 mod sync;
 mod ticket;
+mod unsynced;
 mod writer;
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::room::{LEAST_BYTES, LEAST_SEGMENTS};
 use super::segment::{Segment, SegmentId, SpoolId};
 use super::shared::{Grown, Parts, Shared};
 use super::stats::Counters;
-use super::sync::Group;
+use super::sync::{self, Group};
 use super::writer::{Beginning, Log};
 use crate::config::{self, SyncMode};
 use crate::types::Timestamp;
@@ -74,18 +74,22 @@ fn begin(config: &config::Spool, directory: Directory, lock: Lock) -> io::Result
     let Found { segments, ages, finals, open, last, damaged } = found;
     let durable = config.sync == SyncMode::Disk;
     let most_bytes = config.max_bytes;
-    let log = Log::new(Beginning { epoch, most_bytes, keep_rolled: durable, active, segments, ages, finals });
+    let log = Log::new(Beginning { epoch, most_bytes, keep_rolled: true, active, segments, ages, finals });
     let counters = Counters::default();
     Counters::add_many(&counters.damaged, damaged);
     let group = durable.then(Group::default);
     let shared = Shared::new(Parts { directory, lock, id, epoch, when_full: config.when_full, counters, group, log });
     note_beginning(&shared, last);
+    let recovers = !open.is_empty() && !durable;
     for ((epoch, number), payload) in open {
         interrupt(&shared, epoch, number, &payload)?;
     }
-    if let Some(group) = &shared.group {
-        group.round(&shared);
+    // Also where power may be lost: what the last crash has left must not be worse off for having been recovered, and
+    // the INTENTs are deleted before long.
+    if shared.group.as_ref().is_some_and(|group| !group.round(&shared)) || recovers && !sync::sync_files(&shared) {
+        warn!("what was recovered is not synced");
     }
+    shared.log().read_ahead(durable);
     report(&shared, damaged);
     Ok(shared)
 }
@@ -102,7 +106,8 @@ fn take_id(directory: &Directory) -> io::Result<SpoolId> {
 /// Higher than any that was ever used here, as far as any trace is left.
 fn next_epoch(directory: &Directory, id: SpoolId) -> io::Result<u64> {
     let used = directory.epochs()?.into_iter().max().unwrap_or(0);
-    let marked = directory.marks()?.iter().map(|path| acknowledged::epoch(&directory.disk, path, id)).max().unwrap_or(0);
+    let marked =
+        directory.marks()?.iter().map(|path| acknowledged::epoch(&directory.disk, path, id)).max().unwrap_or(0);
     Ok(directory.noted_epoch()?.max(used).max(marked) + 1)
 }
 

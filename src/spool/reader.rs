@@ -13,7 +13,7 @@ use super::acknowledged::Mark;
 use super::cursor::{Cursor, Record};
 use super::delete::delete_delivered;
 use super::position::Position;
-use super::record::Kind;
+use super::record::{Head, Kind, REWRITTEN};
 use super::scan::Scan;
 use super::segment::HEADER_BYTES;
 use super::shared::Shared;
@@ -83,7 +83,7 @@ impl Reader {
             std::thread::sleep(wait.min(DOZE));
         }
         loop {
-            let seen = self.shared.log().finals;
+            let seen = self.shared.log().grown;
             if let Some(record) = self.read() {
                 return Some(record);
             }
@@ -163,7 +163,7 @@ impl Reader {
         }
     }
 
-    /// Waits until the log has more than `seen` events, for at most `left`.
+    /// Waits until the log has grown since `seen`, for at most `left`.
     fn wait_for_more(&self, seen: u64, left: Duration) {
         // What is acknowledged must be durable in time even if nothing more happens.
         let left = if self.written == self.acknowledged { left } else { left.min(MARK_EVERY) };
@@ -171,7 +171,7 @@ impl Reader {
             return std::thread::sleep(left.min(MARK_EVERY));
         }
         let mut log = self.shared.log();
-        if log.finals == seen {
+        if log.grown == seen {
             log.signals.reader_waits = true;
             drop(self.shared.grown.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner));
         }
@@ -203,6 +203,8 @@ fn ordinal_of(shared: &Shared, position: Position) -> u64 {
     let read = shared.directory.open_segment(info.id).and_then(|file| file.read_all(info.end as usize));
     let Ok(bytes) = read else { return upto };
     let from = (position.end as usize).max(HEADER_BYTES);
-    let later = Scan::new(&bytes, info.salt, from).filter(|(found, _)| found.head.kind == Kind::Final).count();
+    let is_event =
+        |head: Head| head.kind == Kind::Final && (head.flags & REWRITTEN == 0 || info.id.epoch != shared.epoch);
+    let later = Scan::new(&bytes, info.salt, from).filter(|(found, _)| is_event(found.head)).count();
     upto - (later as u64).min(upto)
 }

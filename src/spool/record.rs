@@ -23,6 +23,8 @@ pub(super) const ALIGNMENT: usize = 8;
 pub(super) const CARRIED: u8 = 1;
 /// Flag: written by recovery for an earlier process.
 pub(super) const RECOVERED: u8 = 2;
+/// Flag: a copy of a record whose segment could not be synced. Its own process delivers the original.
+pub(super) const REWRITTEN: u8 = 4;
 
 const MARKER: [u8; 2] = [0xF5, 0xA7];
 

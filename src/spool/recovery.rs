@@ -107,7 +107,7 @@ impl Found {
             self.ages.note(before + 1, created_ms);
         }
         let finals = self.finals - before;
-        Some(Info { id, salt, bytes: used, end: used, last_final, finals, open: 0 })
+        Some(Info { id, salt, bytes: used, end: used, readable: used, last_final, finals, open: 0 })
     }
 }
 

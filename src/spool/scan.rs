@@ -76,7 +76,9 @@ fn zeros(bytes: &[u8]) -> usize {
     // Most of an unused rest is whole pages: compared as such this takes microseconds.
     let pages = bytes.chunks_exact(PAGE.len()).take_while(|page| *page == PAGE).count() * PAGE.len();
     let rest = bytes.get(pages..).unwrap_or_default();
-    pages + rest.iter().take_while(|byte| **byte == 0).count()
+    let lines = rest.chunks_exact(64).take_while(|line| **line == PAGE[..64]).count() * 64;
+    let rest = rest.get(lines..).unwrap_or_default();
+    pages + lines + rest.iter().take_while(|byte| **byte == 0).count()
 }
 
 #[cfg(test)]

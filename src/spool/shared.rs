@@ -119,10 +119,10 @@ impl Shared {
         if !needed(&self.log()) {
             return true;
         }
-        let id = SegmentId { epoch: self.epoch, number: *last + 1 };
-        match self.make(id) {
+        // A number is used once, whatever a failure left behind.
+        *last += 1;
+        match self.make(SegmentId { epoch: self.epoch, number: *last }) {
             Ok(segment) => {
-                *last += 1;
                 self.log().add_spare(segment);
                 if self.starved.swap(false, Ordering::Relaxed) {
                     info!("the spool can make segments again");
@@ -146,8 +146,11 @@ impl Shared {
     fn make(&self, id: SegmentId) -> std::io::Result<Segment> {
         let segment = Segment::create(&self.directory, self.id, id)?;
         if self.group.is_some() {
-            segment.file.sync()?;
-            self.directory.sync_epoch(id.epoch)?;
+            let synced = segment.file.sync().and_then(|()| self.directory.sync_epoch(id.epoch));
+            if let Err(error) = synced {
+                let _ = self.directory.disk.unlink(&self.directory.segment(id));
+                return Err(error);
+            }
         }
         Ok(segment)
     }

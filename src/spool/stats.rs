@@ -28,8 +28,10 @@ pub struct Stats {
     pub damaged: u64,
     /// Open INTENTs copied onward so that their segment could go.
     pub carried: u64,
-    /// Commits whose sync failed.
+    /// Commits whose events may not survive a loss of power, because syncing failed again and again.
     pub sync_failures: u64,
+    /// Segments that could not be synced; what they held was written into the next.
+    pub poisoned: u64,
     /// Marks that could not be written.
     pub mark_failures: u64,
     /// Reads of the log that failed; they are tried again.
@@ -49,6 +51,7 @@ pub(super) struct Counters {
     pub(super) damaged: AtomicU64,
     pub(super) carried: AtomicU64,
     pub(super) sync_failures: AtomicU64,
+    pub(super) poisoned: AtomicU64,
     pub(super) mark_failures: AtomicU64,
     pub(super) read_failures: AtomicU64,
     pub(super) delete_failures: AtomicU64,
@@ -88,6 +91,7 @@ pub(super) fn collect(shared: &Shared) -> Stats {
         damaged: read(&counters.damaged),
         carried: read(&counters.carried),
         sync_failures: read(&counters.sync_failures),
+        poisoned: read(&counters.poisoned),
         mark_failures: read(&counters.mark_failures),
         read_failures: read(&counters.read_failures),
         delete_failures: read(&counters.delete_failures),

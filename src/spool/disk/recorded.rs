@@ -23,13 +23,25 @@ pub(in crate::spool) struct Image {
 }
 
 /// One operation that changes a disk.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::spool) enum Op {
     Write { inode: Inode, at: usize, bytes: Arc<[u8]> },
     Length { inode: Inode, bytes: usize },
     Sync { inode: Inode },
     Name(Change),
     SyncDir { dir: Arc<Path> },
+}
+
+impl std::fmt::Debug for Op {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Write { inode, at, bytes } => write!(f, "write {inode} at {at}, {} bytes", bytes.len()),
+            Self::Length { inode, bytes } => write!(f, "length {inode}, {bytes} bytes"),
+            Self::Sync { inode } => write!(f, "sync {inode}"),
+            Self::Name(change) => write!(f, "{change:?}"),
+            Self::SyncDir { dir } => write!(f, "sync {dir:?}"),
+        }
+    }
 }
 
 /// A change of names; durable when the directory is synced that they are in.
@@ -90,18 +102,27 @@ impl Image {
     pub(in crate::spool) fn apply(&mut self, op: &Op) {
         match op {
             Op::Write { inode, at, bytes } => self.write(*inode, *at, bytes),
-            Op::Length { inode, bytes } => self.content(*inode).resize(*bytes, 0),
+            Op::Length { inode, bytes } => self.resize(*inode, *bytes),
             Op::Name(change) => self.rename(change),
             Op::Sync { .. } | Op::SyncDir { .. } => {}
         }
     }
 
     pub(in crate::spool) fn write(&mut self, inode: Inode, at: usize, bytes: &[u8]) {
-        let content = self.content(inode);
-        if content.len() < at + bytes.len() {
-            content.resize(at + bytes.len(), 0);
+        let until = at + bytes.len();
+        if self.content(inode).len() < until {
+            self.resize(inode, until);
         }
-        content[at..at + bytes.len()].copy_from_slice(bytes);
+        self.content(inode)[at..until].copy_from_slice(bytes);
+    }
+
+    /// `Vec::resize` takes a step per byte when it is not optimised.
+    fn resize(&mut self, inode: Inode, bytes: usize) {
+        let content = self.content(inode);
+        let mut resized = vec![0; bytes];
+        let kept = bytes.min(content.len());
+        resized[..kept].copy_from_slice(&content[..kept]);
+        *content = resized;
     }
 
     fn content(&mut self, inode: Inode) -> &mut Vec<u8> {
@@ -111,12 +132,21 @@ impl Image {
         Arc::make_mut(&mut self.contents[inode])
     }
 
-    /// Names whose file or directory was itself lost are lost too.
+    /// Names in a directory that was itself lost are lost too.
+    pub(in crate::spool) fn prune(&mut self) {
+        let dirs = self.dirs.clone();
+        let reached = |path: &Path| path.ancestors().skip(1).all(|above| dirs.contains(above));
+        self.dirs.retain(|path| reached(path));
+        self.files.retain(|path, _| reached(path));
+    }
+
     fn rename(&mut self, change: &Change) {
-        let holds = |image: &Self, path: &Path| path.parent().is_some_and(|above| image.dirs.contains(above));
         match change {
-            Change::Dir(path) if holds(self, path) => drop(self.dirs.insert(Arc::clone(path))),
-            Change::File(path, inode) if holds(self, path) => drop(self.files.insert(Arc::clone(path), *inode)),
+            Change::Dir(path) => drop(self.dirs.insert(Arc::clone(path))),
+            Change::File(path, inode) => {
+                self.content(*inode);
+                self.files.insert(Arc::clone(path), *inode);
+            }
             Change::Rename(from, to) => {
                 if let Some(inode) = self.files.remove(from) {
                     self.files.insert(Arc::clone(to), inode);
@@ -124,7 +154,6 @@ impl Image {
             }
             Change::Unlink(path) => drop(self.files.remove(path)),
             Change::RemoveDir(path) => drop(self.dirs.remove(path)),
-            Change::Dir(_) | Change::File(..) => {}
         }
     }
 }
@@ -201,13 +230,12 @@ impl Recorder {
         Ok(Handle { recorder: Arc::clone(self), inode })
     }
 
-    pub(super) fn make_dir(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn make_dir(&self, path: &Path) {
         let mut state = self.state();
         let absent: Vec<&Path> = path.ancestors().take_while(|path| !state.image.dirs.contains(*path)).collect();
         for path in absent.into_iter().rev() {
             state.act(Op::Name(Change::Dir(path.into())));
         }
-        Ok(())
     }
 
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -288,20 +316,18 @@ impl Handle {
         Ok(())
     }
 
-    pub(super) fn truncate(&self, bytes: u64) -> io::Result<()> {
+    pub(super) fn truncate(&self, bytes: u64) {
         self.recorder.state().act(Op::Length { inode: self.inode, bytes: bytes as usize });
-        Ok(())
     }
 
-    pub(super) fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+    pub(super) fn write_at(&self, bytes: &[u8], at: u64) {
         self.recorder.state().act(Op::Write { inode: self.inode, at: at as usize, bytes: bytes.into() });
-        Ok(())
     }
 
     /// As a mapped file is appended to: everything but the first word, then that.
     pub(in crate::spool) fn append(&self, at: usize, head: &[u8], payload: &[&[u8]]) -> bool {
         let (first, rest) = head.split_at(size_of::<u64>());
-        let rest = std::iter::once(&rest).chain(payload).flat_map(|part| part.iter().copied()).collect::<Vec<_>>();
+        let rest = [&[rest], payload].concat().concat();
         let mut state = self.recorder.state();
         if state.image.contents[self.inode].len() < at + first.len() + rest.len() {
             return false;
@@ -319,10 +345,10 @@ impl Handle {
         Ok(())
     }
 
-    pub(super) fn read_all(&self, most: usize) -> io::Result<Vec<u8>> {
+    pub(super) fn read_all(&self, most: usize) -> Vec<u8> {
         let state = self.recorder.state();
         let content = &state.image.contents[self.inode];
-        Ok(content[..content.len().min(most)].to_vec())
+        content[..content.len().min(most)].to_vec()
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
@@ -342,7 +368,7 @@ impl Handle {
 
 impl Drop for super::Lock {
     fn drop(&mut self) {
-        if let super::File::Recorded(handle) = &self._file {
+        if let super::File::Recorded(handle) = &self.file {
             handle.recorder.state().locked.remove(&handle.inode);
         }
     }
