@@ -3,6 +3,7 @@
 
 mod crash;
 mod faults;
+mod flips;
 mod history;
 mod states;
 
