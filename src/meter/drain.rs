@@ -49,6 +49,7 @@ async fn drain(flow: &mut Flow) {
         let delivered = draft.event.data.delivered;
         flow.watch.chunk(draft, chunk, &mut out);
         draft.event.data.delivered = delivered;
+        draft.note_progress();
         out.clear();
         if read > LARGEST {
             return;

@@ -51,6 +51,11 @@ impl Marks {
         self.content_frames += count;
     }
 
+    /// When the last frame with generated content passed.
+    pub(super) fn last_content(&self) -> Option<Instant> {
+        self.last_content
+    }
+
     /// Events with generated content so far.
     pub(super) fn content_frames(&self) -> u64 {
         self.content_frames

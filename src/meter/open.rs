@@ -53,6 +53,7 @@ impl Meter {
             route: arrival.route,
             reading: Reading::default(),
             prompt,
+            progressed: None,
         })))
     }
 

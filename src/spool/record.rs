@@ -43,6 +43,8 @@ pub(super) enum Kind {
     LossReport = 4,
     /// A process ended in order; the number is the last one given out.
     EpochClose = 5,
+    /// A request goes on; its payload takes the place of its INTENT's.
+    Progress = 6,
 }
 
 impl Kind {
@@ -53,6 +55,7 @@ impl Kind {
             3 => Self::Final,
             4 => Self::LossReport,
             5 => Self::EpochClose,
+            6 => Self::Progress,
             _ => Self::Unknown,
         }
     }

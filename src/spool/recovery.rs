@@ -1,7 +1,7 @@
 //! Reads what earlier processes left.
 //!
 //! Looks for INTENTs without a FINAL: their requests were cut short with the process. Their payload is an event already
-//! and is published as it is, once: a FINAL stands after every copy of its INTENT, wherever that is, so one pass in log
+//! and is published as it is, or as its last PROGRESS says, once: a FINAL stands after every copy of its INTENT, wherever that is, so one pass in log
 //! order finds what is still open, however often recovery itself was cut short. Damage is counted and skipped and
 //! never stops a start. Earlier files are not written; only the zeros after their last record are cut off, so that a
 //! process that restarts again and again does not fill the disk with empty segments.
@@ -88,7 +88,7 @@ impl Found {
             let key = (record.head.epoch, record.head.number);
             self.last = self.last.max(key);
             match record.head.kind {
-                Kind::Intent => drop(self.open.insert(key, record.payload.into())),
+                Kind::Intent | Kind::Progress => drop(self.open.insert(key, record.payload.into())),
                 Kind::LossReport => drop(self.open.remove(&key)),
                 Kind::Final => {
                     self.open.remove(&key);

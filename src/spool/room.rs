@@ -44,6 +44,12 @@ impl Room {
         self.reserved + bytes <= self.prepared()
     }
 
+    /// Whether so many bytes may be taken for what can be done without: only of what nobody has reserved, and not while
+    /// an outage fills the spool, which should then last for events.
+    pub(super) fn spares_bytes(&self, bytes: u64) -> bool {
+        self.holds(bytes + RECORD_SHARE) && self.on_disk <= self.most / 2
+    }
+
     /// Whether another segment should be made ahead of need, and may be.
     pub(super) fn is_short(&self) -> bool {
         // Half a segment ahead gives the preparing thread time, and costs an idle process nothing.

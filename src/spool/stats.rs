@@ -28,6 +28,8 @@ pub struct Stats {
     pub damaged: u64,
     /// Open INTENTs copied onward so that their segment could go.
     pub carried: u64,
+    /// Snapshots of running requests that were left out for want of room.
+    pub progress_skipped: u64,
     /// Commits whose events may not survive a loss of power, because syncing failed again and again.
     pub sync_failures: u64,
     /// Segments that could not be synced; what they held was written into the next.
@@ -50,6 +52,7 @@ pub(super) struct Counters {
     pub(super) recovered: AtomicU64,
     pub(super) damaged: AtomicU64,
     pub(super) carried: AtomicU64,
+    pub(super) progress_skipped: AtomicU64,
     pub(super) sync_failures: AtomicU64,
     pub(super) poisoned: AtomicU64,
     pub(super) mark_failures: AtomicU64,
@@ -90,6 +93,7 @@ pub(super) fn collect(shared: &Shared) -> Stats {
         recovered: read(&counters.recovered),
         damaged: read(&counters.damaged),
         carried: read(&counters.carried),
+        progress_skipped: read(&counters.progress_skipped),
         sync_failures: read(&counters.sync_failures),
         poisoned: read(&counters.poisoned),
         mark_failures: read(&counters.mark_failures),

@@ -71,8 +71,10 @@ pub(super) fn rewrite(shared: &Shared) -> bool {
 fn rewrite_one(log: &mut Log, kept: &Kept) {
     match kept.head.kind {
         // An INTENT must not follow its FINAL: it is only of use while its ticket is open.
-        Kind::Intent if log.open_in(kept.head.number) == Some(kept.segment) => log.carry(kept.head.number),
-        Kind::Intent => {}
+        Kind::Intent | Kind::Progress if log.open_in(kept.head.number) == Some(kept.segment) => {
+            log.carry(kept.head.number)
+        }
+        Kind::Intent | Kind::Progress => {}
         _ => {
             let head = Head { flags: kept.head.flags | REWRITTEN, ..kept.head };
             log.append(head, &[&kept.payload]);

@@ -160,6 +160,13 @@ impl Log {
         self.remember(number, payload);
     }
 
+    /// Appends a PROGRESS, which takes the INTENT's place; `fit` must have said yes.
+    pub(super) fn progress(&mut self, number: u64, payload: Box<[u8]>) {
+        self.append(self.head(Kind::Progress, number), &[&payload]);
+        self.forget(number);
+        self.remember(number, payload);
+    }
+
     /// Ends a ticket whose INTENT was written; its INTENT's payload.
     pub(super) fn finish_intended(&mut self, number: u64) -> Option<Box<[u8]>> {
         self.tickets -= 1;

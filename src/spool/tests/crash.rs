@@ -41,7 +41,8 @@ fn life(sync: SyncMode) -> History {
     life.request(300);
     life.request(2000);
     life.commit();
-    let long = life.intend(200);
+    let mut long = life.intend(200);
+    life.progress(&mut long, 250);
     life.refuse(100);
     drop(life.reserve());
     life.interrupt(150);
@@ -55,14 +56,16 @@ fn life(sync: SyncMode) -> History {
     life.request(700);
     life.request(BIG);
     life.deliver(1);
+    life.prepare();
+    life.progress(&mut long, 1200);
     life.commit();
     life.deliver(1);
-    life.prepare();
     let cut = life.intend(900);
     life.kill(vec![long, cut]);
 
     life.request(500);
-    let short = life.intend(100);
+    let mut short = life.intend(100);
+    life.progress(&mut short, 90);
     life.deliver(2);
     for _ in 0..4 {
         life.request(BIG);
@@ -124,7 +127,14 @@ fn check(life: &History, found: &Start, at: (usize, Crash, Position)) {
         let id = id_of(event).unwrap_or_else(|| panic!("after {now}, {crash:?}: an event that nobody wrote"));
         assert!(seen.insert(id), "after {now}, {crash:?}: {id:?} twice");
         let entry = life.entries.get(&id).unwrap_or_else(|| panic!("{id:?} was never given out"));
-        let (is_intent, is_final) = (entry.intent.as_ref() == Some(event), entry.last.as_ref() == Some(event));
+        let is_final = entry.last.as_ref() == Some(event);
+        let snapshot = entry.progress.iter().any(|(begun, _, snapshot)| *begun <= now && snapshot == event);
+        let is_intent = snapshot || entry.intent.as_ref() == Some(event);
+        let newest = entry.progress.iter().rfind(|(_, there, _)| *there <= now);
+        let older = newest.is_some_and(|(begun, ..)| {
+            entry.progress.iter().all(|(at, _, later)| at < begun || later != event) && !is_final
+        });
+        assert!(!older || crash == Crash::Power, "after {now}: {id:?} comes with an old snapshot");
         assert!(is_intent || is_final, "after {now}, {crash:?}: {id:?} is not what was written");
         assert!(is_intent || entry.sealing <= now, "{id:?} before its time");
         let (_, sealed) = must_be(entry, life, now, crash);

@@ -25,6 +25,8 @@ pub(super) type Id = (u64, u64);
 pub(super) struct Entry {
     pub(super) intent: Option<Vec<u8>>,
     pub(super) intended: usize,
+    /// Snapshots, and when each began and was there.
+    pub(super) progress: Vec<(usize, usize, Vec<u8>)>,
     pub(super) last: Option<Vec<u8>>,
     pub(super) sealing: usize,
     pub(super) sealed: usize,
@@ -80,6 +82,7 @@ impl History {
         let entry = Entry {
             intent: None,
             intended: NEVER,
+            progress: Vec::new(),
             last: None,
             sealing: NEVER,
             sealed: NEVER,
@@ -97,6 +100,15 @@ impl History {
         ticket.intend("org", &event);
         self.entry(id).intended = self.recorder.now();
         (id, ticket)
+    }
+
+    pub(super) fn progress(&mut self, (id, ticket): &mut (Id, Ticket), bytes: usize) {
+        let before = self.recorder.now();
+        let event = text(&format!("after{before}"), *id, bytes);
+        ticket.progress("org", &event);
+        let after = self.recorder.now();
+        assert!(after > before, "there is room");
+        self.entry(*id).progress.push((before, after, event));
     }
 
     pub(super) fn seal(&mut self, (id, ticket): (Id, Ticket), bytes: usize) {
