@@ -7,7 +7,7 @@ use std::io;
 
 use super::disk::File;
 use super::position::Position;
-use super::record::{self, ALIGNMENT, Kind, MAX_RECORD_BYTES, REWRITTEN, Salt};
+use super::record::{self, ALIGNMENT, MAX_RECORD_BYTES, REWRITTEN, Salt};
 use super::segment::{HEADER_BYTES, SegmentId};
 use super::segments::Extent;
 use super::shared::Shared;
@@ -132,11 +132,8 @@ impl Cursor {
         self.in_damage = false;
         self.at += found.size() as u64;
         let copy = found.head.flags & REWRITTEN != 0 && self.segment.epoch == shared.epoch;
-        if found.head.kind != Kind::Final || copy {
-            return None;
-        }
+        let (key, event) = found.event().filter(|_| !copy)?;
         self.ordinal += 1;
-        let (key, event) = record::split_payload(found.payload)?;
         let position = Position { segment: self.segment, end: self.at, ordinal: self.ordinal };
         Some(Record { position, key: String::from_utf8_lossy(key).into_owned(), event: event.to_vec() })
     }

@@ -5,6 +5,7 @@
 //! id                            12 hex digits, made once
 //! epoch                         the highest epoch given out, so that none is used twice even if its files are gone
 //! <epoch>/<number>.seg          segments; a directory for each start of a process
+//! quarantine/                   damaged bytes, <epoch>-<segment>-<offset>.bin
 //! ack.<sink>                    what the sink has delivered
 //! ```
 //! Files that must be whole are written aside, synced and renamed.
@@ -14,6 +15,10 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Access, Disk, File, Lock};
 use super::segment::{SegmentId, SpoolId};
+use crate::event::Damage;
+
+/// No more stretches than this are kept.
+const MOST_QUARANTINED: usize = 1024;
 
 /// The directory of a spool.
 pub(super) struct Directory {
@@ -129,6 +134,20 @@ impl Directory {
     pub(super) fn set_aside(&self, id: SegmentId) -> io::Result<()> {
         let path = self.segment(id);
         self.disk.rename(&path, &path.with_extension("unreadable"))
+    }
+
+    /// Keeps damaged bytes for whoever wants to look; those of one stretch once.
+    pub(super) fn quarantine(&self, epoch: u64, damage: Damage, bytes: &[u8]) -> io::Result<()> {
+        let dir = self.root.join("quarantine");
+        self.disk.make_dir(&dir)?;
+        if self.disk.list(&dir)?.len() >= MOST_QUARANTINED {
+            return Err(io::Error::other("the quarantine is full"));
+        }
+        let path = dir.join(format!("{epoch:08}-{:08}-{}.bin", damage.segment, damage.offset));
+        let file = self.disk.open(&path, Access::Anew)?;
+        file.write_at(bytes, 0)?;
+        file.sync()?;
+        self.disk.sync_dir(&dir)
     }
 
     fn epoch(&self, epoch: u64) -> PathBuf {

@@ -71,7 +71,7 @@ fn begin(config: &config::Spool, directory: Directory, lock: Lock) -> io::Result
     active.mapped.prefault(active.bytes / 8);
     directory.sync_epoch(epoch)?;
 
-    let Found { segments, ages, finals, open, last, damaged } = found;
+    let Found { segments, ages, finals, open, last, damaged, accounts } = found;
     let durable = config.sync == SyncMode::Disk;
     let most_bytes = config.max_bytes;
     let log = Log::new(Beginning { epoch, most_bytes, keep_rolled: true, active, segments, ages, finals });
@@ -84,6 +84,7 @@ fn begin(config: &config::Spool, directory: Directory, lock: Lock) -> io::Result
     for ((epoch, number), payload) in open {
         interrupt(&shared, epoch, number, &payload)?;
     }
+    accounts.report(&shared);
     // Also where power may be lost: what the last crash has left must not be worse off for having been recovered, and
     // the INTENTs are deleted before long.
     if shared.group.as_ref().is_some_and(|group| !group.round(&shared)) || recovers && !sync::sync_files(&shared) {

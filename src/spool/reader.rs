@@ -13,7 +13,7 @@ use super::acknowledged::Mark;
 use super::cursor::{Cursor, Record};
 use super::delete::delete_delivered;
 use super::position::Position;
-use super::record::{Head, Kind, REWRITTEN};
+use super::record::{Found, REWRITTEN};
 use super::scan::Scan;
 use super::segment::HEADER_BYTES;
 use super::shared::Shared;
@@ -203,8 +203,9 @@ fn ordinal_of(shared: &Shared, position: Position) -> u64 {
     let read = shared.directory.open_segment(info.id).and_then(|file| file.read_all(info.end as usize));
     let Ok(bytes) = read else { return upto };
     let from = (position.end as usize).max(HEADER_BYTES);
-    let is_event =
-        |head: Head| head.kind == Kind::Final && (head.flags & REWRITTEN == 0 || info.id.epoch != shared.epoch);
-    let later = Scan::new(&bytes, info.salt, from).filter(|(found, _)| is_event(found.head)).count();
+    let is_event = |found: &Found<'_>| {
+        found.event().is_some() && (found.head.flags & REWRITTEN == 0 || info.id.epoch != shared.epoch)
+    };
+    let later = Scan::new(&bytes, info.salt, from).filter(|(found, _)| is_event(found)).count();
     upto - (later as u64).min(upto)
 }

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::ages::Ages;
 use super::directory::Directory;
+use super::loss::Accounts;
 use super::record::Kind;
 use super::scan::Scan;
 use super::segment::{HEADER_BYTES, Header, SegmentId, SpoolId};
@@ -31,6 +32,8 @@ pub(super) struct Found {
     pub(super) last: (u64, u64),
     /// Damaged stretches.
     pub(super) damaged: u64,
+    /// Which numbers are accounted for.
+    pub(super) accounts: Accounts,
 }
 
 /// Reads all segments, oldest first.
@@ -87,20 +90,24 @@ impl Found {
         for (record, end) in scan.by_ref() {
             let key = (record.head.epoch, record.head.number);
             self.last = self.last.max(key);
+            self.accounts.record(id, &record);
+            if record.event().is_some() {
+                self.finals += 1;
+                last_final = Some(end as u64);
+            }
             match record.head.kind {
                 Kind::Intent | Kind::Progress => drop(self.open.insert(key, record.payload.into())),
-                Kind::LossReport => drop(self.open.remove(&key)),
-                Kind::Final => {
-                    self.open.remove(&key);
-                    self.finals += 1;
-                    last_final = Some(end as u64);
-                }
+                Kind::LossReport | Kind::Final => drop(self.open.remove(&key)),
                 Kind::EpochOpen | Kind::EpochClose | Kind::Unknown => {}
             }
         }
         let used = scan.used() as u64;
         if used == HEADER_BYTES as u64 {
             return None;
+        }
+        self.accounts.begins(id);
+        for stretch in scan.stretches() {
+            self.accounts.damaged(id, bytes, stretch);
         }
         self.damaged += scan.damaged() + u64::from(header.is_none());
         if self.finals > before {

@@ -24,6 +24,8 @@ pub struct Stats {
     pub open: u64,
     /// Requests of earlier processes that recovery ended as interrupted.
     pub recovered: u64,
+    /// Loss reports that recovery published.
+    pub losses: u64,
     /// Damaged stretches found in the log.
     pub damaged: u64,
     /// Open INTENTs copied onward so that their segment could go.
@@ -50,6 +52,7 @@ pub(super) struct Counters {
     pub(super) committed: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) recovered: AtomicU64,
+    pub(super) losses: AtomicU64,
     pub(super) damaged: AtomicU64,
     pub(super) carried: AtomicU64,
     pub(super) progress_skipped: AtomicU64,
@@ -91,6 +94,7 @@ pub(super) fn collect(shared: &Shared) -> Stats {
         dropped: read(&counters.dropped),
         open: log.tickets,
         recovered: read(&counters.recovered),
+        losses: read(&counters.losses),
         damaged: read(&counters.damaged),
         carried: read(&counters.carried),
         progress_skipped: read(&counters.progress_skipped),

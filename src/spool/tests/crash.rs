@@ -212,7 +212,7 @@ fn enumerate(life: &History, next: &AtomicUsize, states: &AtomicU64) {
             check_writes(&found.recorder.log(), &image, now);
             states.fetch_add(1, Ordering::Relaxed);
             // What the process's death leaves, all lost, and one more.
-            if count < 2 && now.is_multiple_of(2) || count == 2 + now % 20 {
+            if count < 2 && now.is_multiple_of(3) || count == 2 + now % 20 {
                 states.fetch_add(nested(&image, &found, context, &mut dice), Ordering::Relaxed);
             }
         }

@@ -53,8 +53,10 @@ pub(super) fn open_on(recorder: &Arc<Recorder>, sync: SyncMode) -> Result<Spool,
     Ok(Spool(Arc::new(Owner { shared, threads: Mutex::default() })))
 }
 
+/// All events but reports of losses.
 pub(super) fn read_all(reader: &mut Reader) -> Vec<Record> {
-    std::iter::from_fn(|| reader.next(Duration::ZERO)).collect()
+    let records = std::iter::from_fn(|| reader.next(Duration::ZERO));
+    records.filter(|record| !super::is_loss(&record.event)).collect()
 }
 
 /// The number that an event of these tests is of; `None` if it is no event of these tests.
