@@ -72,7 +72,7 @@ fn rewrite_one(log: &mut Log, kept: &Kept) {
     match kept.head.kind {
         // An INTENT must not follow its FINAL: it is only of use while its ticket is open.
         Kind::Intent | Kind::Progress if log.open_in(kept.head.number) == Some(kept.segment) => {
-            log.carry(kept.head.number)
+            log.carry(kept.head.number);
         }
         Kind::Intent | Kind::Progress => {}
         _ => {
