@@ -14,6 +14,7 @@ pub const LOSS_TYPE: &str = "dev.tollgate.loss.v1";
 
 /// The envelope: CloudEvents 1.0, structured mode.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LossEvent {
     /// Always `1.0`.
     pub specversion: Cow<'static, str>,
@@ -27,6 +28,7 @@ pub struct LossEvent {
     /// The spool. Also the key of the Kafka message.
     pub subject: String,
     /// When the loss was found.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub time: Timestamp,
     /// Always `application/json`.
     pub datacontenttype: Cow<'static, str>,
@@ -36,6 +38,7 @@ pub struct LossEvent {
 
 /// What is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LossData {
     /// The spool's id.
     pub spool: String,
@@ -56,6 +59,7 @@ pub struct LossData {
 
 /// Why numbers are missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LossReason {
     /// The log was damaged. The damaged bytes are kept in the spool's `quarantine` directory.
@@ -67,6 +71,7 @@ pub enum LossReason {
 
 /// A damaged stretch of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Damage {
     /// The segment's number within the epoch.
     pub segment: u64,
