@@ -3,6 +3,7 @@
 //! One event per request. Absent means unknown; zero is a value. Within version 1 fields are only ever added; the JSON
 //! Schema in `deploy/schema/usage.v1.json` is generated from these types and golden-tested. No I/O happens here.
 
+mod loss;
 mod parts;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Timestamp, Usage};
 
+pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
 pub use parts::{Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, RequestFacts, Sequence, Timing, Workload};
 
 /// CloudEvents `type` of every usage event.

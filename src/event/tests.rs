@@ -98,6 +98,8 @@ fn complete() -> UsageEvent {
 fn the_schema_is_the_shipped_one() {
     let schema = serde_json::to_string_pretty(&schemars::schema_for!(UsageEvent)).unwrap();
     golden("deploy/schema/usage.v1.json", &(schema + "\n"));
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(super::LossEvent)).unwrap();
+    golden("deploy/schema/loss.v1.json", &(schema + "\n"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::Meter;
 use super::marks::Marks;
@@ -32,6 +33,8 @@ pub(super) struct Draft {
     pub(super) reached: bool,
     /// Part of the answer passed unread, so that its tokens cannot be counted.
     pub(super) unread: bool,
+    /// When the spool was last told how far the answer has come.
+    pub(super) progressed: Option<Instant>,
 }
 
 /// What the request's tokens can be counted from, should the provider not report them.

@@ -82,6 +82,7 @@ async fn drain(flow: &mut Flow) -> Close {
         let delivered = draft.event.data.delivered;
         flow.watch.chunk(draft, chunk, &mut out);
         draft.event.data.delivered = delivered;
+        draft.note_progress();
         out.clear();
         if read > LARGEST {
             return Close::Broken;

@@ -58,6 +58,11 @@ impl Marks {
         self.ended.get_or_insert_with(Instant::now);
     }
 
+    /// When the last frame with generated content passed.
+    pub(super) fn last_content(&self) -> Option<Instant> {
+        self.last_content
+    }
+
     /// The timing of an exchange that has ended, or else ends now.
     pub(super) fn timing(&self, output_tokens: Option<u64>) -> Timing {
         let since = |at: Instant| millis((at - self.started).as_secs_f64());

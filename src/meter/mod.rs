@@ -17,6 +17,7 @@ mod log;
 mod marks;
 mod open;
 pub mod price;
+mod progress;
 mod request;
 mod seal;
 mod tap;

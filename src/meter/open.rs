@@ -53,6 +53,7 @@ impl Meter {
             prompt,
             reached: false,
             unread: false,
+            progressed: None,
         })))
     }
 

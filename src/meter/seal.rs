@@ -11,7 +11,7 @@ use crate::spool::Commit;
 use crate::types::{Source, Usage};
 
 /// Bytes of text per token when nothing better is known.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
 const BY_BYTES: &str = "bytes/4";
 
 impl Draft {

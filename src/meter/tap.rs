@@ -126,6 +126,7 @@ impl Tap {
         let seen = flow.watch.chunk(draft, chunk, &mut self.out);
         let ended = flow.body.is_end_stream();
         if seen == Seen::More && !ended {
+            draft.note_progress();
             return;
         }
         flow.watch.end(draft, if ended { Close::Whole } else { Close::Broken }, &mut self.out);

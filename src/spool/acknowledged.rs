@@ -4,12 +4,10 @@
 //! repeated delivery, never a skipped one. A mark is durable when `write` returns. It is bound to the spool by its
 //! checksum: the mark of another spool counts as none.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::directory::{options, sync_directory};
+use super::disk::{Access, Disk, File};
 use super::position::Position;
 use super::segment::{SegmentId, SpoolId};
 
@@ -18,6 +16,7 @@ const MAGIC: [u8; 8] = *b"TGMARK1\n";
 
 /// The mark of one sink.
 pub(super) struct Mark {
+    disk: Disk,
     path: PathBuf,
     spool: SpoolId,
     generation: u64,
@@ -26,9 +25,9 @@ pub(super) struct Mark {
 
 impl Mark {
     /// Reads a mark; without a readable one the position is the beginning.
-    pub(super) fn load(path: PathBuf, spool: SpoolId) -> (Self, Position) {
-        let (generation, position) = newest(&path, spool).unwrap_or_default();
-        (Self { path, spool, generation, file: None }, position)
+    pub(super) fn load(disk: &Disk, path: PathBuf, spool: SpoolId) -> (Self, Position) {
+        let (generation, position) = newest(disk, &path, spool).unwrap_or_default();
+        (Self { disk: disk.clone(), path, spool, generation, file: None }, position)
     }
 
     /// Makes a position durable as the sink's mark.
@@ -36,8 +35,8 @@ impl Mark {
         let generation = self.generation + 1;
         let slot = encode(self.spool, generation, position);
         let file = self.open()?;
-        file.write_all_at(&slot, (generation % 2) * SLOT_BYTES as u64)?;
-        file.sync_data()?;
+        file.write_at(&slot, (generation % 2) * SLOT_BYTES as u64)?;
+        file.sync()?;
         self.generation = generation;
         Ok(())
     }
@@ -51,22 +50,22 @@ impl Mark {
     }
 
     fn create(&self) -> io::Result<File> {
-        let file = options().create(true).truncate(false).open(&self.path)?;
-        self.path.parent().map_or(Ok(()), sync_directory)?;
+        let file = self.disk.open(&self.path, Access::Change)?;
+        self.path.parent().map_or(Ok(()), |above| self.disk.sync_dir(above))?;
         Ok(file)
     }
 }
 
 /// The epoch that a mark names, whatever sink it is of; an epoch with a mark was given out.
-pub(super) fn epoch(path: &Path, spool: SpoolId) -> u64 {
-    newest(path, spool).map_or(0, |(_, position)| position.segment.epoch)
+pub(super) fn epoch(disk: &Disk, path: &Path, spool: SpoolId) -> u64 {
+    newest(disk, path, spool).map_or(0, |(_, position)| position.segment.epoch)
 }
 
-fn newest(path: &Path, spool: SpoolId) -> Option<(u64, Position)> {
-    let file = File::open(path).ok()?;
+fn newest(disk: &Disk, path: &Path, spool: SpoolId) -> Option<(u64, Position)> {
+    let file = disk.open(path, Access::Read).ok()?;
     let read = |slot: u64| {
         let mut bytes = [0; SLOT_BYTES];
-        file.read_exact_at(&mut bytes, slot * SLOT_BYTES as u64).ok()?;
+        file.read_at(&mut bytes, slot * SLOT_BYTES as u64).ok()?;
         decode(spool, &bytes)
     };
     [read(0), read(1)].into_iter().flatten().max_by_key(|(generation, _)| *generation)
@@ -107,7 +106,7 @@ fn checksum(spool: SpoolId, slot: &[u8; SLOT_BYTES]) -> [u8; 4] {
 mod tests {
     use std::fs;
 
-    use super::{Mark, Position, SegmentId, SpoolId};
+    use super::{Disk, Mark, Position, SegmentId, SpoolId};
 
     fn position(number: u64) -> Position {
         Position { segment: SegmentId { epoch: 1, number }, end: 640, ordinal: 0 }
@@ -117,26 +116,26 @@ mod tests {
     fn the_newest_mark_is_read_and_a_torn_one_falls_back_to_the_one_before() {
         let dir = tempfile::tempdir().unwrap();
         let (path, spool) = (dir.path().join("ack.kafka"), SpoolId::random());
-        let (mut mark, start) = Mark::load(path.clone(), spool);
+        let (mut mark, start) = Mark::load(&Disk::Real, path.clone(), spool);
         assert_eq!(start, Position::default());
         mark.write(position(1)).unwrap();
         mark.write(position(2)).unwrap();
-        assert_eq!(Mark::load(path.clone(), spool).1, position(2));
+        assert_eq!(Mark::load(&Disk::Real, path.clone(), spool).1, position(2));
 
         let mut bytes = fs::read(&path).unwrap();
         bytes[40] ^= 1; // generation 2 lies in the first slot
         fs::write(&path, &bytes).unwrap();
-        let (mut mark, found) = Mark::load(path.clone(), spool);
+        let (mut mark, found) = Mark::load(&Disk::Real, path.clone(), spool);
         assert_eq!(found, position(1));
         mark.write(position(3)).unwrap();
-        assert_eq!(Mark::load(path, spool).1, position(3));
+        assert_eq!(Mark::load(&Disk::Real, path, spool).1, position(3));
     }
 
     #[test]
     fn a_mark_of_another_spool_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ack.kafka");
-        Mark::load(path.clone(), SpoolId::random()).0.write(position(1)).unwrap();
-        assert_eq!(Mark::load(path, SpoolId::random()).1, Position::default());
+        Mark::load(&Disk::Real, path.clone(), SpoolId::random()).0.write(position(1)).unwrap();
+        assert_eq!(Mark::load(&Disk::Real, path, SpoolId::random()).1, Position::default());
     }
 }

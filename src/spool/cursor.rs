@@ -3,12 +3,11 @@
 //! Reads the files, never the mapping, and only up to where the log says that records are whole; so it shares nothing
 //! with the writer but two numbers. It skips damage, and it never skips what it merely failed to read.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
+use super::disk::File;
 use super::position::Position;
-use super::record::{self, ALIGNMENT, Kind, MAX_RECORD_BYTES, Salt};
+use super::record::{self, ALIGNMENT, MAX_RECORD_BYTES, REWRITTEN, Salt};
 use super::segment::{HEADER_BYTES, SegmentId};
 use super::segments::Extent;
 use super::shared::Shared;
@@ -106,11 +105,11 @@ impl Cursor {
         }
         let file = match self.file.take() {
             Some(file) => file,
-            None => File::open(shared.directory.segment(self.segment))?,
+            None => shared.directory.open_segment(self.segment)?,
         };
         let bytes = (self.end - self.at).min(CHUNK as u64) as usize;
-        self.buffer.resize(bytes, 0);
-        let read = self.file.insert(file).read_exact_at(&mut self.buffer, self.at);
+        self.buffer = vec![0; bytes];
+        let read = self.file.insert(file).read_at(&mut self.buffer, self.at);
         self.start = self.at;
         if read.is_err() {
             self.buffer.clear();
@@ -132,11 +131,9 @@ impl Cursor {
         };
         self.in_damage = false;
         self.at += found.size() as u64;
-        if found.head.kind != Kind::Final {
-            return None;
-        }
+        let copy = found.head.flags & REWRITTEN != 0 && self.segment.epoch == shared.epoch;
+        let (key, event) = found.event().filter(|_| !copy)?;
         self.ordinal += 1;
-        let (key, event) = record::split_payload(found.payload)?;
         let position = Position { segment: self.segment, end: self.at, ordinal: self.ordinal };
         Some(Record { position, key: String::from_utf8_lossy(key).into_owned(), event: event.to_vec() })
     }

@@ -5,37 +5,43 @@
 //! id                            12 hex digits, made once
 //! epoch                         the highest epoch given out, so that none is used twice even if its files are gone
 //! <epoch>/<number>.seg          segments; a directory for each start of a process
+//! quarantine/                   damaged bytes, <epoch>-<segment>-<offset>.bin
 //! ack.<sink>                    what the sink has delivered
 //! ```
 //! Files that must be whole are written aside, synced and renamed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::{Access, Disk, File, Lock};
 use super::segment::{SegmentId, SpoolId};
+use crate::event::Damage;
+
+/// No more stretches than this are kept.
+const MOST_QUARANTINED: usize = 1024;
 
 /// The directory of a spool.
 pub(super) struct Directory {
+    pub(super) disk: Disk,
     root: PathBuf,
 }
 
 impl Directory {
     /// Makes it when absent, for its owner only: events name callers.
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
-        Ok(Self { root: root.to_owned() })
+    pub(super) fn open(disk: Disk, root: &Path) -> io::Result<Self> {
+        let absent = |path: &&Path| !path.as_os_str().is_empty() && disk.list(path).is_err();
+        let made = root.ancestors().take_while(absent).count();
+        disk.make_dir(root)?;
+        for above in root.ancestors().skip(1).take(made) {
+            // A new directory must not go with the power. Where its parent cannot be read there is nothing to be done.
+            let _ = disk.sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above });
+        }
+        Ok(Self { disk, root: root.to_owned() })
     }
 
     /// Takes the lock; `None` if another process holds it. Given up when the file is dropped, or the process dies.
-    pub(super) fn lock(&self) -> io::Result<Option<File>> {
-        let file = options().create(true).truncate(false).open(self.root.join("LOCK"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
+    pub(super) fn lock(&self) -> io::Result<Option<Lock>> {
+        self.disk.lock(&self.root.join("LOCK"))
     }
 
     /// The spool's id, if it has one.
@@ -56,31 +62,25 @@ impl Directory {
     /// Notes an epoch as given out, then makes its directory.
     pub(super) fn begin_epoch(&self, epoch: u64) -> io::Result<()> {
         self.write_small("epoch", &epoch.to_string())?;
-        DirBuilder::new().mode(0o700).create(self.epoch(epoch))?;
-        sync_directory(&self.root)
+        self.disk.make_dir(&self.epoch(epoch))?;
+        self.disk.sync_dir(&self.root)
     }
 
     /// The epochs that have a directory, in order.
     pub(super) fn epochs(&self) -> io::Result<Vec<u64>> {
-        numbers(&self.root, "")
+        self.numbers(&self.root, "")
     }
 
     /// The segments of an epoch, in order.
     pub(super) fn segments(&self, epoch: u64) -> io::Result<Vec<SegmentId>> {
-        let numbers = numbers(&self.epoch(epoch), ".seg")?;
+        let numbers = self.numbers(&self.epoch(epoch), ".seg")?;
         Ok(numbers.into_iter().map(|number| SegmentId { epoch, number }).collect())
     }
 
     /// The marks of all sinks that ever had one.
     pub(super) fn marks(&self) -> io::Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&self.root)? {
-            let path = entry?.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ack.")) {
-                paths.push(path);
-            }
-        }
-        Ok(paths)
+        let names = self.disk.list(&self.root)?.into_iter().filter(|name| name.starts_with("ack."));
+        Ok(names.map(|name| self.root.join(name)).collect())
     }
 
     /// The file of a segment.
@@ -96,12 +96,22 @@ impl Directory {
 
     /// Makes a segment's file; it must not exist.
     pub(super) fn create_segment(&self, id: SegmentId) -> io::Result<File> {
-        options().create_new(true).open(self.segment(id))
+        self.disk.open(&self.segment(id), Access::Make)
+    }
+
+    /// Opens a segment's file to read it.
+    pub(super) fn open_segment(&self, id: SegmentId) -> io::Result<File> {
+        self.disk.open(&self.segment(id), Access::Read)
+    }
+
+    /// Cuts a segment's file off.
+    pub(super) fn shorten_segment(&self, id: SegmentId, bytes: u64) -> io::Result<()> {
+        self.disk.open(&self.segment(id), Access::Change)?.truncate(bytes)
     }
 
     /// Deletes a segment; one that is gone already is no error. Durable on return.
     pub(super) fn delete_segment(&self, id: SegmentId) -> io::Result<()> {
-        match fs::remove_file(self.segment(id)) {
+        match self.disk.unlink(&self.segment(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -110,20 +120,34 @@ impl Directory {
 
     /// Makes an epoch's new and deleted names durable.
     pub(super) fn sync_epoch(&self, epoch: u64) -> io::Result<()> {
-        sync_directory(&self.epoch(epoch))
+        self.disk.sync_dir(&self.epoch(epoch))
     }
 
     /// Removes an epoch's directory if nothing is in it.
     pub(super) fn remove_epoch(&self, epoch: u64) {
-        if fs::remove_dir(self.epoch(epoch)).is_ok() {
-            let _ = sync_directory(&self.root);
+        if self.disk.remove_dir(&self.epoch(epoch)).is_ok() {
+            let _ = self.disk.sync_dir(&self.root);
         }
     }
 
     /// Moves a segment that cannot be read out of the log's way, keeping it for whoever wants to look.
     pub(super) fn set_aside(&self, id: SegmentId) -> io::Result<()> {
         let path = self.segment(id);
-        fs::rename(&path, path.with_extension("unreadable"))
+        self.disk.rename(&path, &path.with_extension("unreadable"))
+    }
+
+    /// Keeps damaged bytes for whoever wants to look; those of one stretch once.
+    pub(super) fn quarantine(&self, epoch: u64, damage: Damage, bytes: &[u8]) -> io::Result<()> {
+        let dir = self.root.join("quarantine");
+        self.disk.make_dir(&dir)?;
+        if self.disk.list(&dir)?.len() >= MOST_QUARANTINED {
+            return Err(io::Error::other("the quarantine is full"));
+        }
+        let path = dir.join(format!("{epoch:08}-{:08}-{}.bin", damage.segment, damage.offset));
+        let file = self.disk.open(&path, Access::Anew)?;
+        file.write_at(bytes, 0)?;
+        file.sync()?;
+        self.disk.sync_dir(&dir)
     }
 
     fn epoch(&self, epoch: u64) -> PathBuf {
@@ -131,45 +155,27 @@ impl Directory {
     }
 
     fn read_small(&self, name: &str) -> io::Result<Option<String>> {
-        let mut bytes = Vec::new();
-        match File::open(self.root.join(name)) {
-            Ok(file) => file.take(64).read_to_end(&mut bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        Ok(String::from_utf8(bytes).ok())
+        match self.disk.open(&self.root.join(name), Access::Read) {
+            Ok(file) => Ok(String::from_utf8(file.read_all(64)?).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn write_small(&self, name: &str, text: &str) -> io::Result<()> {
         let aside = self.root.join(format!("{name}.new"));
-        let mut file = options().create(true).truncate(true).open(&aside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&aside, self.root.join(name))?;
-        sync_directory(&self.root)
+        let file = self.disk.open(&aside, Access::Anew)?;
+        file.write_at(text.as_bytes(), 0)?;
+        file.sync()?;
+        self.disk.rename(&aside, &self.root.join(name))?;
+        self.disk.sync_dir(&self.root)
     }
-}
 
-/// How the spool's own files are opened.
-pub(super) fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    options
-}
-
-/// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// The numbers that name entries of a directory, in order; other entries are none of ours.
-fn numbers(path: &Path, suffix: &str) -> io::Result<Vec<u64>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(suffix)).filter(|digits| digits.len() >= 8);
-        found.extend(number.and_then(|digits| digits.parse::<u64>().ok()));
+    /// The numbers that name entries of a directory, in order; other entries are none of ours.
+    fn numbers(&self, path: &Path, suffix: &str) -> io::Result<Vec<u64>> {
+        let number = |name: &String| name.strip_suffix(suffix).filter(|digits| digits.len() >= 8)?.parse::<u64>().ok();
+        let mut found: Vec<u64> = self.disk.list(path)?.iter().filter_map(number).collect();
+        found.sort_unstable();
+        Ok(found)
     }
-    found.sort_unstable();
-    Ok(found)
 }

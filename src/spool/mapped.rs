@@ -6,35 +6,47 @@
 
 #![expect(unsafe_code, reason = "mapping a file is unsafe; this file is small so that it can be checked by reading")]
 
-use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::MmapMut;
 
+use super::disk::File;
 use super::record::HEAD_BYTES;
 
 /// The bytes of the first word, which publishes a record.
 const WORD: usize = size_of::<u64>();
 
 /// A segment's file, mapped for writing.
-pub(super) struct Mapped {
-    map: MmapMut,
+pub(super) enum Mapped {
+    /// Memory that is the file.
+    Memory(MmapMut),
+    /// A recording disk's file.
+    #[cfg(test)]
+    Recorded(super::disk::recorded::Handle),
 }
 
 impl Mapped {
     /// Maps a file whose blocks are all allocated, so that no later write to it can fail (SIGBUS).
     pub(super) fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the mapping is only valid while nobody shortens the file. It lies in a directory that this process
-        // holds the lock of, under a name made for this process, and we shorten only files of earlier processes.
-        let map = unsafe { MmapMut::map_mut(file)? };
-        Ok(Self { map })
+        match file {
+            // SAFETY: the mapping is only valid while nobody shortens the file. It lies in a directory that this process
+            // holds the lock of, under a name made for this process, and we shorten only files of earlier processes.
+            File::Real(file) => Ok(Self::Memory(unsafe { MmapMut::map_mut(file)? })),
+            #[cfg(test)]
+            File::Recorded(handle) => Ok(Self::Recorded(handle.clone())),
+        }
     }
 
     /// Copies a record to `at`, a multiple of 8; whether it fits.
     pub(super) fn write(&mut self, at: usize, head: &[u8; HEAD_BYTES], payload: &[&[u8]]) -> bool {
+        let map = match self {
+            Self::Memory(map) => map,
+            #[cfg(test)]
+            Self::Recorded(handle) => return handle.append(at, head, payload),
+        };
         let bytes = HEAD_BYTES + payload.iter().map(|part| part.len()).sum::<usize>();
-        let Some(room) = self.map.get_mut(at..).and_then(|rest| rest.get_mut(..bytes)) else { return false };
+        let Some(room) = map.get_mut(at..).and_then(|rest| rest.get_mut(..bytes)) else { return false };
         let (first, head) = head.split_at(WORD);
         let (word, mut rest) = room.split_at_mut(WORD);
         let Ok(first) = <[u8; WORD]>::try_from(first) else { return false };
@@ -48,10 +60,14 @@ impl Mapped {
 
     /// Makes the first `bytes` present, so that appends don't fault. Only a matter of speed: an old kernel may refuse.
     pub(super) fn prefault(&self, bytes: usize) {
-        #[cfg(target_os = "linux")]
-        let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, 0, bytes.min(self.map.len()));
-        #[cfg(not(target_os = "linux"))]
-        let _ = bytes;
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Memory(map) => drop(map.advise_range(memmap2::Advice::PopulateWrite, 0, bytes.min(map.len()))),
+            #[cfg(not(target_os = "linux"))]
+            Self::Memory(_) => drop(bytes),
+            #[cfg(test)]
+            Self::Recorded(_) => {}
+        }
     }
 }
 

@@ -19,7 +19,10 @@ mod ages;
 mod cursor;
 mod delete;
 mod directory;
+mod disk;
+mod loss;
 mod mapped;
+mod numbers;
 mod open;
 mod position;
 mod prepare;
@@ -35,6 +38,7 @@ mod stats;
 mod survey;
 mod sync;
 mod ticket;
+mod unsynced;
 mod writer;
 
 #[cfg(test)]
@@ -79,7 +83,7 @@ impl Spool {
     /// Locks the directory, reads what earlier processes left, ends their open requests as interrupted, and begins a
     /// new epoch. Damage is counted, never an error.
     pub fn open(config: &config::Spool) -> Result<Self, OpenError> {
-        let shared = Arc::new(open::open(config)?);
+        let shared = Arc::new(open::open(config, disk::Disk::Real)?);
         let owner = Arc::new(Owner { shared, threads: Mutex::default() });
         let mut threads = lock(&owner.threads);
         let shared = Arc::clone(&owner.shared);

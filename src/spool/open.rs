@@ -11,13 +11,14 @@ use tracing::{info, warn};
 
 use super::acknowledged;
 use super::directory::Directory;
+use super::disk::{Disk, Lock};
 use super::record::{self, Head, Kind, RECOVERED};
 use super::recovery::{self, Found};
-use super::room::LEAST_BYTES;
-use super::segment::{SEGMENT_BYTES, Segment, SegmentId, SpoolId};
+use super::room::{LEAST_BYTES, LEAST_SEGMENTS};
+use super::segment::{Segment, SegmentId, SpoolId};
 use super::shared::{Grown, Parts, Shared};
 use super::stats::Counters;
-use super::sync::Group;
+use super::sync::{self, Group};
 use super::writer::{Beginning, Log};
 use crate::config::{self, SyncMode};
 use crate::types::Timestamp;
@@ -45,12 +46,12 @@ pub enum OpenError {
 }
 
 /// Everything but the threads.
-pub(super) fn open(config: &config::Spool) -> Result<Shared, OpenError> {
-    if config.max_bytes < LEAST_BYTES {
+pub(super) fn open(config: &config::Spool, disk: Disk) -> Result<Shared, OpenError> {
+    if config.max_bytes < LEAST_SEGMENTS * disk.segment_bytes() as u64 {
         return Err(OpenError::TooSmall(config.max_bytes));
     }
     let failed = |source| OpenError::Io { dir: config.dir.clone(), source };
-    let directory = Directory::open(&config.dir).map_err(failed)?;
+    let directory = Directory::open(disk, &config.dir).map_err(failed)?;
     let Some(lock) = directory.lock().map_err(failed)? else { return Err(OpenError::Locked(config.dir.clone())) };
     begin(config, directory, lock).map_err(failed)
 }
@@ -60,31 +61,36 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<J
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(OpenError::Thread)
 }
 
-fn begin(config: &config::Spool, directory: Directory, lock: std::fs::File) -> io::Result<Shared> {
+fn begin(config: &config::Spool, directory: Directory, lock: Lock) -> io::Result<Shared> {
     let id = take_id(&directory)?;
     let epoch = next_epoch(&directory, id)?;
     let found = recovery::recover(&directory, id)?;
     directory.begin_epoch(epoch)?;
     let active = Segment::create(&directory, id, SegmentId { epoch, number: 1 })?;
     // Not all of it, so that a process with little to do stays small.
-    active.mapped.prefault(SEGMENT_BYTES / 8);
+    active.mapped.prefault(active.bytes / 8);
     directory.sync_epoch(epoch)?;
 
-    let Found { segments, ages, finals, open, last, damaged } = found;
+    let Found { segments, ages, finals, open, last, damaged, accounts } = found;
     let durable = config.sync == SyncMode::Disk;
     let most_bytes = config.max_bytes;
-    let log = Log::new(Beginning { epoch, most_bytes, keep_rolled: durable, active, segments, ages, finals });
+    let log = Log::new(Beginning { epoch, most_bytes, keep_rolled: true, active, segments, ages, finals });
     let counters = Counters::default();
     Counters::add_many(&counters.damaged, damaged);
     let group = durable.then(Group::default);
     let shared = Shared::new(Parts { directory, lock, id, epoch, when_full: config.when_full, counters, group, log });
     note_beginning(&shared, last);
+    let recovers = !open.is_empty() && !durable;
     for ((epoch, number), payload) in open {
         interrupt(&shared, epoch, number, &payload)?;
     }
-    if let Some(group) = &shared.group {
-        group.round(&shared);
+    accounts.report(&shared);
+    // Also where power may be lost: what the last crash has left must not be worse off for having been recovered, and
+    // the INTENTs are deleted before long.
+    if shared.group.as_ref().is_some_and(|group| !group.round(&shared)) || recovers && !sync::sync_files(&shared) {
+        warn!("what was recovered is not synced");
     }
+    shared.log().read_ahead(durable);
     report(&shared, damaged);
     Ok(shared)
 }
@@ -101,7 +107,8 @@ fn take_id(directory: &Directory) -> io::Result<SpoolId> {
 /// Higher than any that was ever used here, as far as any trace is left.
 fn next_epoch(directory: &Directory, id: SpoolId) -> io::Result<u64> {
     let used = directory.epochs()?.into_iter().max().unwrap_or(0);
-    let marked = directory.marks()?.iter().map(|path| acknowledged::epoch(path, id)).max().unwrap_or(0);
+    let marked =
+        directory.marks()?.iter().map(|path| acknowledged::epoch(&directory.disk, path, id)).max().unwrap_or(0);
     Ok(directory.noted_epoch()?.max(used).max(marked) + 1)
 }
 

@@ -5,7 +5,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::mapped::Mapped;
-use super::segment::SEGMENT_BYTES;
 use super::shared::Shared;
 
 /// How long to wait before a segment is tried again that could not be made.
@@ -45,11 +44,11 @@ fn pause(shared: &Shared) {
 /// Maps the next segment once more, makes the pages present, and puts the new mapping in the old one's place: the old
 /// one stays usable all the while.
 fn prefault_next(shared: &Shared) {
-    let next = shared.log().next_to_prefault().map(|next| (next.id, std::sync::Arc::clone(&next.file)));
-    let Some((id, file)) = next else { return };
+    let next = shared.log().next_to_prefault().map(|next| (next.id, next.bytes, std::sync::Arc::clone(&next.file)));
+    let Some((id, bytes, file)) = next else { return };
     let mapped = Mapped::new(&file);
     if let Ok(mapped) = &mapped {
-        mapped.prefault(SEGMENT_BYTES);
+        mapped.prefault(bytes);
     }
     let mut log = shared.log();
     let Some(next) = log.next_to_prefault().filter(|next| next.id == id) else { return };

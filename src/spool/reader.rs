@@ -3,8 +3,6 @@
 //! For the sink's own thread: it blocks, reads files and writes the mark. It costs the requests nothing: an event wakes
 //! a reader only if that one has found nothing for a moment.
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,9 +13,9 @@ use super::acknowledged::Mark;
 use super::cursor::{Cursor, Record};
 use super::delete::delete_delivered;
 use super::position::Position;
-use super::record::Kind;
+use super::record::{Found, REWRITTEN};
 use super::scan::Scan;
-use super::segment::{HEADER_BYTES, SEGMENT_BYTES};
+use super::segment::HEADER_BYTES;
 use super::shared::Shared;
 use super::stats::Counters;
 use super::writer::Sink;
@@ -49,7 +47,7 @@ pub struct Reader {
 impl Reader {
     /// Reads the sink's mark and registers the sink; from now on nothing is deleted that it has not acknowledged.
     pub(super) fn register(shared: Arc<Shared>, sink: &str) -> Self {
-        let (mark, mut position) = Mark::load(shared.directory.mark(sink), shared.id);
+        let (mark, mut position) = Mark::load(&shared.directory.disk, shared.directory.mark(sink), shared.id);
         position.ordinal = ordinal_of(&shared, position);
         let ordinal = Arc::new(AtomicU64::new(position.ordinal));
         let acknowledged = Arc::clone(&ordinal);
@@ -85,7 +83,7 @@ impl Reader {
             std::thread::sleep(wait.min(DOZE));
         }
         loop {
-            let seen = self.shared.log().finals;
+            let seen = self.shared.log().grown;
             if let Some(record) = self.read() {
                 return Some(record);
             }
@@ -165,7 +163,7 @@ impl Reader {
         }
     }
 
-    /// Waits until the log has more than `seen` events, for at most `left`.
+    /// Waits until the log has grown since `seen`, for at most `left`.
     fn wait_for_more(&self, seen: u64, left: Duration) {
         // What is acknowledged must be durable in time even if nothing more happens.
         let left = if self.written == self.acknowledged { left } else { left.min(MARK_EVERY) };
@@ -173,7 +171,7 @@ impl Reader {
             return std::thread::sleep(left.min(MARK_EVERY));
         }
         let mut log = self.shared.log();
-        if log.finals == seen {
+        if log.grown == seen {
             log.signals.reader_waits = true;
             drop(self.shared.grown.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner));
         }
@@ -202,13 +200,12 @@ fn ordinal_of(shared: &Shared, position: Position) -> u64 {
     let info = log.segments.get(position.segment).cloned();
     drop(log);
     let Some(info) = info else { return upto };
-    let mut bytes = Vec::new();
-    let read = File::open(shared.directory.segment(info.id))
-        .and_then(|file| file.take(info.end.min(SEGMENT_BYTES as u64)).read_to_end(&mut bytes));
-    if read.is_err() {
-        return upto;
-    }
+    let read = shared.directory.open_segment(info.id).and_then(|file| file.read_all(info.end as usize));
+    let Ok(bytes) = read else { return upto };
     let from = (position.end as usize).max(HEADER_BYTES);
-    let later = Scan::new(&bytes, info.salt, from).filter(|(found, _)| found.head.kind == Kind::Final).count();
+    let is_event = |found: &Found<'_>| {
+        found.event().is_some() && (found.head.flags & REWRITTEN == 0 || info.id.epoch != shared.epoch)
+    };
+    let later = Scan::new(&bytes, info.salt, from).filter(|(found, _)| is_event(found)).count();
     upto - (later as u64).min(upto)
 }

@@ -7,7 +7,7 @@
 //! and is salted with spool, epoch and segment, so that a block left over from another file never reads as a record.
 //! The marker begins with a byte that no UTF-8 text holds, so that no event can look like a record.
 
-use crate::event;
+use crate::event::{self, Damage};
 
 /// Bytes before the payload.
 pub(super) const HEAD_BYTES: usize = 28;
@@ -23,7 +23,11 @@ pub(super) const ALIGNMENT: usize = 8;
 pub(super) const CARRIED: u8 = 1;
 /// Flag: written by recovery for an earlier process.
 pub(super) const RECOVERED: u8 = 2;
+/// Flag: a copy of a record whose segment could not be synced. Its own process delivers the original.
+pub(super) const REWRITTEN: u8 = 4;
 
+/// What stands before the key in a LOSS_REPORT's payload.
+const LOSS_PREFIX: usize = 24;
 const MARKER: [u8; 2] = [0xF5, 0xA7];
 
 /// What a record says.
@@ -37,10 +41,13 @@ pub(super) enum Kind {
     Intent = 2,
     /// A request ended; its payload is its event.
     Final = 3,
-    /// A number was given out and has no event.
+    /// Numbers were given out and have no event. Without a payload it is the record's own number; else the payload is the
+    /// damaged segment, the offset in it, the last number, and a loss event as in a FINAL.
     LossReport = 4,
     /// A process ended in order; the number is the last one given out.
     EpochClose = 5,
+    /// A request goes on; its payload takes the place of its INTENT's.
+    Progress = 6,
 }
 
 impl Kind {
@@ -51,6 +58,7 @@ impl Kind {
             3 => Self::Final,
             4 => Self::LossReport,
             5 => Self::EpochClose,
+            6 => Self::Progress,
             _ => Self::Unknown,
         }
     }
@@ -76,6 +84,22 @@ impl Found<'_> {
     /// Bytes that it takes in the log.
     pub(super) fn size(&self) -> usize {
         size(self.payload.len())
+    }
+
+    /// Key and event, if sinks are to have it.
+    pub(super) fn event(&self) -> Option<(&[u8], &[u8])> {
+        match self.head.kind {
+            Kind::Final => split_payload(self.payload),
+            Kind::LossReport => split_payload(self.payload.get(LOSS_PREFIX..)?),
+            _ => None,
+        }
+    }
+
+    /// What a LOSS_REPORT that is an event is about: where the damage is (its length is not said), and the last number.
+    pub(super) fn loss(&self) -> Option<(Damage, u64)> {
+        let (words, _) = self.payload.split_at_checked(LOSS_PREFIX)?;
+        let word = |at: usize| words.get(at..)?.first_chunk::<8>().map(|word| u64::from_le_bytes(*word));
+        Some((Damage { segment: word(0)?, offset: word(8)?, bytes: 0 }, word(16)?))
     }
 }
 

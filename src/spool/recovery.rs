@@ -1,22 +1,22 @@
 //! Reads what earlier processes left.
 //!
 //! Looks for INTENTs without a FINAL: their requests were cut short with the process. Their payload is an event already
-//! and is published as it is, once: a FINAL stands after every copy of its INTENT, wherever that is, so one pass in log
+//! and is published as it is, or as its last PROGRESS says, once: a FINAL stands after every copy of its INTENT, wherever that is, so one pass in log
 //! order finds what is still open, however often recovery itself was cut short. Damage is counted and skipped and
 //! never stops a start. Earlier files are not written; only the zeros after their last record are cut off, so that a
 //! process that restarts again and again does not fill the disk with empty segments.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use tracing::warn;
 
 use super::ages::Ages;
-use super::directory::{Directory, options};
+use super::directory::Directory;
+use super::loss::Accounts;
 use super::record::Kind;
 use super::scan::Scan;
-use super::segment::{HEADER_BYTES, Header, SEGMENT_BYTES, SegmentId, SpoolId};
+use super::segment::{HEADER_BYTES, Header, SegmentId, SpoolId};
 use super::segments::{Info, Segments};
 
 /// What was found.
@@ -32,6 +32,8 @@ pub(super) struct Found {
     pub(super) last: (u64, u64),
     /// Damaged stretches.
     pub(super) damaged: u64,
+    /// Which numbers are accounted for.
+    pub(super) accounts: Accounts,
 }
 
 /// Reads all segments, oldest first.
@@ -88,14 +90,14 @@ impl Found {
         for (record, end) in scan.by_ref() {
             let key = (record.head.epoch, record.head.number);
             self.last = self.last.max(key);
+            self.accounts.record(id, &record);
+            if record.event().is_some() {
+                self.finals += 1;
+                last_final = Some(end as u64);
+            }
             match record.head.kind {
-                Kind::Intent => drop(self.open.insert(key, record.payload.into())),
-                Kind::LossReport => drop(self.open.remove(&key)),
-                Kind::Final => {
-                    self.open.remove(&key);
-                    self.finals += 1;
-                    last_final = Some(end as u64);
-                }
+                Kind::Intent | Kind::Progress => drop(self.open.insert(key, record.payload.into())),
+                Kind::LossReport | Kind::Final => drop(self.open.remove(&key)),
                 Kind::EpochOpen | Kind::EpochClose | Kind::Unknown => {}
             }
         }
@@ -103,20 +105,22 @@ impl Found {
         if used == HEADER_BYTES as u64 {
             return None;
         }
+        self.accounts.begins(id);
+        for stretch in scan.stretches() {
+            self.accounts.damaged(id, bytes, stretch);
+        }
         self.damaged += scan.damaged() + u64::from(header.is_none());
         if self.finals > before {
             self.ages.note(before + 1, created_ms);
         }
         let finals = self.finals - before;
-        Some(Info { id, salt, bytes: used, end: used, last_final, finals, open: 0 })
+        Some(Info { id, salt, bytes: used, end: used, readable: used, last_final, finals, open: 0 })
     }
 }
 
 /// A segment's bytes.
 pub(super) fn read(directory: &Directory, id: SegmentId) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(SEGMENT_BYTES);
-    File::open(directory.segment(id))?.take(SEGMENT_BYTES as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    directory.open_segment(id)?.read_all(directory.disk.segment_bytes())
 }
 
 /// Cuts the zeros after the last record off; the file's length. They only cost room, so a failure changes nothing.
@@ -124,6 +128,5 @@ fn shorten(directory: &Directory, info: &Info, length: u64) -> u64 {
     if length <= info.end {
         return length;
     }
-    let cut = options().open(directory.segment(info.id)).and_then(|file| file.set_len(info.end));
-    if cut.is_ok() { info.end } else { length }
+    if directory.shorten_segment(info.id, info.end).is_ok() { info.end } else { length }
 }

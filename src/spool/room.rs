@@ -12,14 +12,15 @@ pub(super) const RECORD_SHARE: u64 = MAX_RECORD_BYTES as u64;
 /// What a ticket reserves.
 pub(super) const TICKET_SHARE: u64 = 2 * RECORD_SHARE;
 /// The least that a spool may be allowed to take: active, one ready, one kept back, one not delivered.
-pub(super) const LEAST_BYTES: u64 = 4 * SEGMENT;
-
-const SEGMENT: u64 = SEGMENT_BYTES as u64;
-const SURE: u64 = SEGMENT - HEADER_BYTES as u64 - RECORD_SHARE;
+pub(super) const LEAST_BYTES: u64 = LEAST_SEGMENTS * SEGMENT_BYTES as u64;
+/// The same in segments.
+pub(super) const LEAST_SEGMENTS: u64 = 4;
 
 /// The spool's size at one moment, in bytes unless said otherwise.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
+    /// The size of a segment.
+    pub(super) segment: u64,
     /// The most that it may take on disk.
     pub(super) most: u64,
     /// What it takes now, ready segments included.
@@ -35,7 +36,7 @@ pub(super) struct Room {
 impl Room {
     /// Whether one more ticket may be given out.
     pub(super) fn admits(&self) -> bool {
-        self.reserved + TICKET_SHARE <= self.prepared() + self.permitted() * SURE
+        self.reserved + TICKET_SHARE <= self.prepared() + self.permitted() * self.sure()
     }
 
     /// Whether so many bytes more than are reserved surely fit into the segments that exist.
@@ -43,34 +44,47 @@ impl Room {
         self.reserved + bytes <= self.prepared()
     }
 
+    /// Whether so many bytes may be taken for what can be done without: only of what nobody has reserved, and not while
+    /// an outage fills the spool, which should then last for events.
+    pub(super) fn spares_bytes(&self, bytes: u64) -> bool {
+        self.holds(bytes + RECORD_SHARE) && self.on_disk <= self.most / 2
+    }
+
     /// Whether another segment should be made ahead of need, and may be.
     pub(super) fn is_short(&self) -> bool {
         // Half a segment ahead gives the preparing thread time, and costs an idle process nothing.
-        !self.holds(TICKET_SHARE + RECORD_SHARE + SEGMENT / 2) && self.permitted() > 0
+        !self.holds(TICKET_SHARE + RECORD_SHARE + self.segment / 2) && self.permitted() > 0
     }
 
     /// Whether the segment that is kept back may be made.
     pub(super) fn may_use_last(&self) -> bool {
-        self.on_disk + SEGMENT <= self.most
+        self.on_disk + self.segment <= self.most
     }
 
     /// Bytes of records that the existing segments are sure to hold.
     fn prepared(&self) -> u64 {
-        self.active.saturating_sub(RECORD_SHARE) + self.spares * SURE
+        self.active.saturating_sub(RECORD_SHARE) + self.spares * self.sure()
     }
 
     /// Number of segments that may yet be made for tickets.
     fn permitted(&self) -> u64 {
-        self.most.saturating_sub(SEGMENT).saturating_sub(self.on_disk) / SEGMENT
+        self.most.saturating_sub(self.segment).saturating_sub(self.on_disk) / self.segment
+    }
+
+    /// Bytes of records that any segment is sure to hold.
+    fn sure(&self) -> u64 {
+        self.segment - HEADER_BYTES as u64 - RECORD_SHARE
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LEAST_BYTES, Room, SEGMENT, TICKET_SHARE};
+    use super::{LEAST_BYTES, Room, SEGMENT_BYTES, TICKET_SHARE};
+
+    const SEGMENT: u64 = SEGMENT_BYTES as u64;
 
     fn fresh() -> Room {
-        Room { most: LEAST_BYTES, on_disk: SEGMENT, active: SEGMENT - 64, spares: 0, reserved: 0 }
+        Room { segment: SEGMENT, most: LEAST_BYTES, on_disk: SEGMENT, active: SEGMENT - 64, spares: 0, reserved: 0 }
     }
 
     #[test]

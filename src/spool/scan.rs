@@ -4,6 +4,8 @@
 //! Zeros up to the end are the unused rest of a segment; anything else between records is counted as damage, once per
 //! stretch.
 
+use std::ops::Range;
+
 use super::record::{self, ALIGNMENT, Found, Salt};
 
 /// The records of a segment, in order.
@@ -12,18 +14,23 @@ pub(super) struct Scan<'a> {
     salt: Salt,
     at: usize,
     used: usize,
-    damaged: u64,
+    damaged: Vec<Range<usize>>,
 }
 
 impl<'a> Scan<'a> {
     /// Begins at `from`, a multiple of 8.
     pub(super) fn new(bytes: &'a [u8], salt: Salt, from: usize) -> Self {
-        Self { bytes, salt, at: from, used: from, damaged: 0 }
+        Self { bytes, salt, at: from, used: from, damaged: Vec::new() }
     }
 
-    /// Damaged stretches passed so far.
+    /// Number of damaged stretches passed so far.
     pub(super) fn damaged(&self) -> u64 {
-        self.damaged
+        self.damaged.len() as u64
+    }
+
+    /// The damaged stretches passed so far.
+    pub(super) fn stretches(&self) -> &[Range<usize>] {
+        &self.damaged
     }
 
     /// After the last record: the end of what is not zero, rounded up to the alignment.
@@ -44,13 +51,15 @@ impl<'a> Scan<'a> {
                 break;
             }
             if record::decode(self.rest(), self.salt).is_some() {
-                self.damaged += 1;
+                self.damaged.push(from..self.at);
                 return true;
             }
             self.at += ALIGNMENT;
             self.used = self.at.min(self.bytes.len());
         }
-        self.damaged += u64::from(self.used > from);
+        if self.used > from {
+            self.damaged.push(from..self.used);
+        }
         false
     }
 }
@@ -76,7 +85,9 @@ fn zeros(bytes: &[u8]) -> usize {
     // Most of an unused rest is whole pages: compared as such this takes microseconds.
     let pages = bytes.chunks_exact(PAGE.len()).take_while(|page| *page == PAGE).count() * PAGE.len();
     let rest = bytes.get(pages..).unwrap_or_default();
-    pages + rest.iter().take_while(|byte| **byte == 0).count()
+    let lines = rest.chunks_exact(64).take_while(|line| **line == PAGE[..64]).count() * 64;
+    let rest = rest.get(lines..).unwrap_or_default();
+    pages + lines + rest.iter().take_while(|byte| **byte == 0).count()
 }
 
 #[cfg(test)]

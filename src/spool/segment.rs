@@ -3,15 +3,11 @@
 //! A segment's blocks are allocated when it is made, so that a full disk shows there and never in an append, and so
 //! that writing to its mapping cannot fail. It is written by one process only and never appended to by a later one.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
-
 use super::directory::Directory;
+use super::disk::File;
 use super::mapped::Mapped;
 use super::record::Salt;
 use crate::types::Timestamp;
@@ -106,6 +102,8 @@ pub(super) struct Segment {
     pub(super) file: Arc<File>,
     pub(super) mapped: Mapped,
     pub(super) salt: Salt,
+    /// Its size.
+    pub(super) bytes: usize,
     /// Whether all its pages are present.
     pub(super) prefaulted: bool,
 }
@@ -114,30 +112,19 @@ impl Segment {
     /// Makes one. On failure nothing is left behind.
     pub(super) fn create(directory: &Directory, spool: SpoolId, id: SegmentId) -> io::Result<Self> {
         let file = directory.create_segment(id)?;
-        let made = Self::fill(file, spool, id);
+        let made = Self::fill(file, directory.disk.segment_bytes(), (spool, id));
         if made.is_err() {
-            let _ = std::fs::remove_file(directory.segment(id));
+            let _ = directory.disk.unlink(&directory.segment(id));
         }
         made
     }
 
-    fn fill(file: File, spool: SpoolId, id: SegmentId) -> io::Result<Self> {
-        preallocate(&file)?;
+    fn fill(file: File, bytes: usize, (spool, id): (SpoolId, SegmentId)) -> io::Result<Self> {
+        file.preallocate(bytes)?;
         let created_ms = Timestamp::now().as_millis();
-        file.write_all_at(&Header { spool, id, created_ms }.encode(), 0)?;
+        file.write_at(&Header { spool, id, created_ms }.encode(), 0)?;
         let mapped = Mapped::new(&file)?;
-        Ok(Self { id, file: Arc::new(file), mapped, salt: spool.salt(id), prefaulted: false })
-    }
-}
-
-/// Allocates every block; where the file system cannot, zeros are written.
-fn preallocate(file: &File) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), 0, SEGMENT_BYTES as u64) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-            let zeros = vec![0; 64 * 1024];
-            (0..SEGMENT_BYTES / zeros.len()).try_for_each(|i| file.write_all_at(&zeros, (i * zeros.len()) as u64))
-        }
-        done => Ok(done?),
+        Ok(Self { id, file: Arc::new(file), mapped, salt: spool.salt(id), bytes, prefaulted: false })
     }
 }
 

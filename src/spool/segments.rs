@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::record::Salt;
-use super::segment::{HEADER_BYTES, SEGMENT_BYTES, Segment, SegmentId};
+use super::segment::{HEADER_BYTES, Segment, SegmentId};
 
 /// What is known of a segment.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Info {
     pub(super) bytes: u64,
     /// The offset after the last record.
     pub(super) end: u64,
+    /// Up to here readers may read: what they deliver must not be lost afterwards.
+    pub(super) readable: u64,
     /// The offset after the last FINAL, if it has one.
     pub(super) last_final: Option<u64>,
     /// Number of FINALs.
@@ -28,8 +30,9 @@ impl Info {
         Self {
             id: segment.id,
             salt: segment.salt,
-            bytes: SEGMENT_BYTES as u64,
+            bytes: segment.bytes as u64,
             end: HEADER_BYTES as u64,
+            readable: HEADER_BYTES as u64,
             last_final: None,
             finals: 0,
             open: 0,
@@ -87,9 +90,9 @@ impl Segments {
     /// Where to read on after offset `at` of segment `id`, which may be gone; `None` when there is nothing more yet.
     pub(super) fn extent(&self, id: SegmentId, at: u64) -> Option<Extent> {
         let from = self.list.partition_point(|info| info.id < id);
-        let unread = |info: &&Info| info.end > if info.id == id { at } else { HEADER_BYTES as u64 };
+        let unread = |info: &&Info| info.readable > if info.id == id { at } else { HEADER_BYTES as u64 };
         let info = self.list.range(from..).find(unread)?;
-        Some(Extent { id: info.id, salt: info.salt, end: info.end })
+        Some(Extent { id: info.id, salt: info.salt, end: info.readable })
     }
 
     /// Number of FINALs in the segments after `id`.

@@ -3,13 +3,13 @@
 //! Locks are taken in this order: `making`, `deleting` or the group's `syncing`; then `log`; then the group's state.
 //! No I/O happens under `log`.
 
-use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tracing::{error, info};
 
 use super::directory::Directory;
+use super::disk::Lock;
 use super::segment::{Segment, SegmentId, SpoolId};
 use super::stats::Counters;
 use super::sync::Group;
@@ -39,13 +39,13 @@ pub(super) struct Shared {
     /// The last segment could not be made.
     starved: AtomicBool,
     /// Held for as long as anybody can still write.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What a spool is made of.
 pub(super) struct Parts {
     pub(super) directory: Directory,
-    pub(super) lock: File,
+    pub(super) lock: Lock,
     pub(super) id: SpoolId,
     pub(super) epoch: u64,
     pub(super) when_full: WhenFull,
@@ -119,10 +119,10 @@ impl Shared {
         if !needed(&self.log()) {
             return true;
         }
-        let id = SegmentId { epoch: self.epoch, number: *last + 1 };
-        match self.make(id) {
+        // A number is used once, whatever a failure left behind.
+        *last += 1;
+        match self.make(SegmentId { epoch: self.epoch, number: *last }) {
             Ok(segment) => {
-                *last += 1;
                 self.log().add_spare(segment);
                 if self.starved.swap(false, Ordering::Relaxed) {
                     info!("the spool can make segments again");
@@ -146,8 +146,11 @@ impl Shared {
     fn make(&self, id: SegmentId) -> std::io::Result<Segment> {
         let segment = Segment::create(&self.directory, self.id, id)?;
         if self.group.is_some() {
-            segment.file.sync_all()?;
-            self.directory.sync_epoch(id.epoch)?;
+            let synced = segment.file.sync().and_then(|()| self.directory.sync_epoch(id.epoch));
+            if let Err(error) = synced {
+                let _ = self.directory.disk.unlink(&self.directory.segment(id));
+                return Err(error);
+            }
         }
         Ok(segment)
     }

@@ -24,12 +24,18 @@ pub struct Stats {
     pub open: u64,
     /// Requests of earlier processes that recovery ended as interrupted.
     pub recovered: u64,
+    /// Loss reports that recovery published.
+    pub losses: u64,
     /// Damaged stretches found in the log.
     pub damaged: u64,
     /// Open INTENTs copied onward so that their segment could go.
     pub carried: u64,
-    /// Commits whose sync failed.
+    /// Snapshots of running requests that were left out for want of room.
+    pub progress_skipped: u64,
+    /// Commits whose events may not survive a loss of power, because syncing failed again and again.
     pub sync_failures: u64,
+    /// Segments that could not be synced; what they held was written into the next.
+    pub poisoned: u64,
     /// Marks that could not be written.
     pub mark_failures: u64,
     /// Reads of the log that failed; they are tried again.
@@ -46,9 +52,12 @@ pub(super) struct Counters {
     pub(super) committed: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) recovered: AtomicU64,
+    pub(super) losses: AtomicU64,
     pub(super) damaged: AtomicU64,
     pub(super) carried: AtomicU64,
+    pub(super) progress_skipped: AtomicU64,
     pub(super) sync_failures: AtomicU64,
+    pub(super) poisoned: AtomicU64,
     pub(super) mark_failures: AtomicU64,
     pub(super) read_failures: AtomicU64,
     pub(super) delete_failures: AtomicU64,
@@ -85,9 +94,12 @@ pub(super) fn collect(shared: &Shared) -> Stats {
         dropped: read(&counters.dropped),
         open: log.tickets,
         recovered: read(&counters.recovered),
+        losses: read(&counters.losses),
         damaged: read(&counters.damaged),
         carried: read(&counters.carried),
+        progress_skipped: read(&counters.progress_skipped),
         sync_failures: read(&counters.sync_failures),
+        poisoned: read(&counters.poisoned),
         mark_failures: read(&counters.mark_failures),
         read_failures: read(&counters.read_failures),
         delete_failures: read(&counters.delete_failures),

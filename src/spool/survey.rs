@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::directory::Directory;
+use super::disk::Disk;
 use super::record::{self, CARRIED, Kind};
 use super::recovery;
 use super::scan::Scan;
@@ -59,7 +60,7 @@ pub struct Survey {
 /// together, and the error is [`io::ErrorKind::Interrupted`]: forget it and ask again.
 pub fn survey(dir: &Path, mut tell: impl FnMut(&str, Seen<'_>)) -> io::Result<Survey> {
     std::fs::read_dir(dir)?;
-    let directory = Directory::open(dir)?;
+    let directory = Directory::open(Disk::Real, dir)?;
     let spool = match directory.id()? {
         Some(id) => Some(id),
         None => recovery::id_from_segments(&directory)?,
@@ -143,7 +144,7 @@ fn look(bytes: &[u8], place: (SpoolId, SegmentId), tell: &mut impl FnMut(&str, S
                     tell(spool.as_str(), Seen::Event { event });
                 }
             }
-            Kind::EpochOpen | Kind::EpochClose | Kind::Unknown => {}
+            Kind::Progress | Kind::EpochOpen | Kind::EpochClose | Kind::Unknown => {}
         }
     }
     // One that is just being made has no header yet, and no record.

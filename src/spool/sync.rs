@@ -1,9 +1,10 @@
 //! Group commit: one `fdatasync` for all events that were recorded while the one before it ran.
 //!
 //! Only for `sync: disk`. A thread of its own syncs as long as somebody waits. A file whose sync failed is never synced
-//! again, because the kernel may have dropped the pages and would answer that all is well: the log goes on in a new
-//! segment. Events of that group are in the file as far as this process can tell, may not survive a loss of power, and
-//! are counted; their commits complete, because no client should hang on our disk.
+//! again, because the kernel may have dropped the pages and would answer that all is well: what it held is written into a
+//! new segment, and that is synced before any commit completes. When that fails too, the events may not survive a loss
+//! of power and are counted; their commits complete, because no client should hang on our disk, and no new request is
+//! let in while no segment can be made.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +14,12 @@ use std::task::{Context, Poll, Waker};
 
 use tracing::error;
 
-use super::shared::{Shared, lock};
+use super::shared::{Grown, Shared, lock};
 use super::stats::Counters;
+use super::unsynced;
+
+/// How many segments in a row may fail to be synced before their events count as not durable.
+const ATTEMPTS: usize = 3;
 
 /// The commits that wait for the disk.
 #[derive(Default)]
@@ -171,16 +176,33 @@ impl Group {
     }
 }
 
-/// Syncs every file with records that may not be on the disk; false if one could not be.
+/// Syncs every file with records that may not be on the disk. What a file held that could not be synced is written
+/// into the next, and that is synced; false if that does not help either.
 pub(super) fn sync_files(shared: &Shared) -> bool {
-    let unsynced = shared.log().take_unsynced();
-    let mut clean = true;
-    for file in unsynced.rolled.iter().chain(&unsynced.active) {
-        if let Err(error) = file.sync_data() {
-            error!(%error, "a segment of the spool could not be synced; the log goes on in another");
-            shared.log().poison(file);
-            clean = false;
+    for _ in 0..ATTEMPTS {
+        // What an earlier round could not write once more comes first.
+        let rewritten = unsynced::rewrite(shared);
+        sync_once(shared);
+        if rewritten && !shared.log().unsynced.has_lost() {
+            return true;
         }
     }
-    clean
+    false
+}
+
+fn sync_once(shared: &Shared) {
+    let unsynced = shared.log().take_unsynced();
+    for part in &unsynced {
+        let synced = part.file.sync();
+        let mut log = shared.log();
+        match synced {
+            Ok(()) => log.synced(part),
+            Err(error) => {
+                error!(%error, "a segment of the spool could not be synced; the log goes on in another");
+                log.poison(part);
+                Counters::add(&shared.counters.poisoned);
+            }
+        }
+        shared.give_back(log, Grown::ByEvent);
+    }
 }

@@ -1,10 +1,15 @@
 //! The spool as a whole. A crash is simulated by opening a copy of the directory, taken while the process lives: what
 //! the page cache holds at that moment is what a killed process leaves.
 
+mod crash;
+mod faults;
+mod flips;
+mod history;
+mod states;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -60,7 +65,58 @@ fn record(spool: &Spool, text: &str, bytes: usize) {
 }
 
 fn drain(reader: &mut Reader) -> Vec<Record> {
+    read(reader).into_iter().filter(|record| !is_loss(&record.event)).collect()
+}
+
+/// Loss reports too.
+fn read(reader: &mut Reader) -> Vec<Record> {
     std::iter::from_fn(|| reader.next(NOW)).collect()
+}
+
+fn is_loss(event: &[u8]) -> bool {
+    serde_json::from_slice::<event::LossEvent>(event).is_ok_and(|event| event.kind == event::LOSS_TYPE)
+}
+
+fn losses(records: &[Record]) -> Vec<event::LossEvent> {
+    records.iter().filter_map(|record| serde_json::from_slice(&record.event).ok()).collect()
+}
+
+#[test]
+fn damage_is_kept_and_reported_once_with_the_numbers_that_are_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = spool(dir.path());
+    for text in ["a", "hit", "c"] {
+        assert!(first.reserve().unwrap().seal("org", &event(text, 500)).is_ready());
+    }
+    let (id, skipped) = (first.id().to_owned(), first.0.shared.log().skip_number());
+    assert!(first.reserve().unwrap().seal("org", b"after a number without a record").is_ready());
+    drop(first);
+    let file = &segment_files(dir.path())[0];
+    let mut bytes = fs::read(file).unwrap();
+    let at = bytes.windows(3).position(|window| window == b"hit").unwrap();
+    bytes[at + 100] ^= 4;
+    fs::write(file, bytes).unwrap();
+
+    let copied = copy(dir.path());
+    let second = spool(dir.path());
+    let mut reader = second.reader("kafka");
+    let records = read(&mut reader);
+    let found = losses(&records);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found[0].data.damage.map(|damage| (damage.segment, damage.bytes)), Some((1, 536)));
+    assert_eq!((found[1].data.first, found[1].data.last), (Some(2), Some(2)));
+    assert_eq!((found[2].data.first, found[2].data.last), (Some(skipped), Some(skipped)));
+    assert!(found.iter().all(|loss| loss.data.epoch == 1 && loss.data.spool == id && loss.kind == event::LOSS_TYPE));
+    assert_eq!(records.last().map(|record| record.key.clone()), Some(id));
+    let kept = fs::read_dir(dir.path().join("quarantine")).unwrap().count();
+    assert_eq!((kept, second.stats().losses, records.len()), (1, 3, 6));
+    drop((reader, second));
+
+    let third = spool(dir.path());
+    assert_eq!((third.stats().losses, losses(&read(&mut third.reader("kafka"))).len()), (0, 3), "reported once");
+    let again = losses(&read(&mut spool(copied.path()).reader("kafka")));
+    let ids = |losses: &[event::LossEvent]| losses.iter().map(|loss| loss.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&again), ids(&found), "the same loss has the same id");
 }
 
 fn texts(records: &[Record]) -> Vec<String> {
@@ -473,11 +529,12 @@ fn after_a_failed_sync_the_log_goes_on_in_another_segment() {
     let mut reader = spool.reader("kafka");
     drop(spool.reserve().unwrap().seal("org", b"before"));
     let mut log = spool.0.shared.log();
-    let active: Arc<fs::File> = log.take_unsynced().active.unwrap();
+    let active = log.take_unsynced().pop().unwrap();
     log.poison(&active);
-    assert!(log.take_unsynced().active.is_none(), "it is never synced again");
+    assert!(log.take_unsynced().is_empty(), "it is never synced again");
     drop(log);
     drop(spool.reserve().unwrap().seal("org", b"after"));
-    assert_eq!(texts(&drain(&mut reader)), ["before", "after"]);
+    let records: Vec<_> = (0..2).map_while(|_| reader.next(LONG)).collect();
+    assert_eq!(texts(&records), ["before", "after"]);
     assert_eq!(spool.stats().segments, 2);
 }

@@ -4,16 +4,17 @@
 //! syncing and reading segments happen elsewhere, without the mutex.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ages::Ages;
+use super::disk::File;
 use super::position::Position;
 use super::record::{self, CARRIED, Head, Kind};
 use super::room::{RECORD_SHARE, Room, TICKET_SHARE};
-use super::segment::{HEADER_BYTES, SEGMENT_BYTES, Segment, SegmentId};
+use super::segment::{HEADER_BYTES, Segment, SegmentId};
 use super::segments::{Info, Segments};
+use super::unsynced::{Kept, Unsynced};
 
 /// A sink that reads the log.
 pub(super) struct Sink {
@@ -42,11 +43,12 @@ pub(super) enum Oldest {
     Free(SegmentId),
 }
 
-/// Files with records that may not be on the disk yet.
-pub(super) struct Unsynced {
-    pub(super) rolled: Vec<Arc<File>>,
-    /// `None` once a sync of it failed: asking again could be answered wrongly.
-    pub(super) active: Option<Arc<File>>,
+/// A file with records that may not be on the disk yet.
+pub(super) struct Unfinished {
+    pub(super) id: SegmentId,
+    pub(super) file: Arc<File>,
+    /// The offset after the last of them.
+    pub(super) end: u64,
 }
 
 /// See the module.
@@ -56,6 +58,8 @@ pub(super) struct Log {
     pub(super) ages: Ages,
     /// Events in the log since it was opened, those found then included.
     pub(super) finals: u64,
+    /// Changes whenever there may be more to read.
+    pub(super) grown: u64,
     /// Open tickets that record.
     pub(super) tickets: u64,
     pub(super) signals: Signals,
@@ -63,7 +67,7 @@ pub(super) struct Log {
     pub(super) retired: Vec<Segment>,
     epoch: u64,
     most_bytes: u64,
-    /// Whether rolled files are remembered until they are synced.
+    /// Whether what is written is remembered until it is synced, and not read before.
     keep_rolled: bool,
     active: Segment,
     at: usize,
@@ -71,8 +75,9 @@ pub(super) struct Log {
     open: HashMap<u64, Open>,
     last_number: u64,
     reserved: u64,
-    rolled: Vec<Arc<File>>,
+    rolled: Vec<Unfinished>,
     poisoned: bool,
+    pub(super) unsynced: Unsynced,
 }
 
 /// What threads tell each other.
@@ -106,6 +111,7 @@ impl Log {
             sinks: Vec::new(),
             ages,
             finals,
+            grown: 0,
             tickets: 0,
             signals: Signals::default(),
             retired: Vec::new(),
@@ -120,6 +126,7 @@ impl Log {
             reserved: 0,
             rolled: Vec::new(),
             poisoned: false,
+            unsynced: Unsynced::default(),
         }
     }
 
@@ -143,13 +150,20 @@ impl Log {
 
     /// Makes sure that a record of so many bytes fits into the active segment; false if a segment must be made first.
     pub(super) fn fit(&mut self, bytes: usize) -> bool {
-        (!self.poisoned && self.at + bytes <= SEGMENT_BYTES) || self.roll()
+        (!self.poisoned && self.at + bytes <= self.active.bytes) || self.roll()
     }
 
     /// Appends an INTENT; `fit` must have said yes.
     pub(super) fn intend(&mut self, number: u64, payload: Box<[u8]>) {
         self.append(self.head(Kind::Intent, number), &[&payload]);
         self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
+        self.remember(number, payload);
+    }
+
+    /// Appends a PROGRESS, which takes the INTENT's place; `fit` must have said yes.
+    pub(super) fn progress(&mut self, number: u64, payload: Box<[u8]>) {
+        self.append(self.head(Kind::Progress, number), &[&payload]);
+        self.forget(number);
         self.remember(number, payload);
     }
 
@@ -173,6 +187,7 @@ impl Log {
             self.ages.clear();
         }
         self.finals += 1;
+        self.grown += 1;
         self.ages.note(self.finals, now_ms);
         if let Some(info) = self.segments.active_mut() {
             info.last_final = Some(end);
@@ -189,6 +204,12 @@ impl Log {
         let end = self.at as u64;
         if let Some(info) = self.segments.active_mut() {
             info.end = end;
+            if !self.keep_rolled {
+                info.readable = end;
+            }
+        }
+        if self.keep_rolled {
+            self.unsynced.keep(Kept { segment: self.active.id, end, head, payload: payload.concat().into() });
         }
         end
     }
@@ -211,6 +232,11 @@ impl Log {
         self.open.get(&number).map(|open| open.payload.clone())
     }
 
+    /// Where an open INTENT is.
+    pub(super) fn open_in(&self, number: u64) -> Option<SegmentId> {
+        self.open.get(&number).map(|open| open.segment)
+    }
+
     /// The bytes that an open INTENT takes; 0 when it is no longer open.
     pub(super) fn open_bytes(&self, number: u64) -> usize {
         self.open.get(&number).map_or(0, |open| record::size(open.payload.len()))
@@ -230,7 +256,11 @@ impl Log {
         let here = self.open.iter().filter(|(_, open)| open.segment == info.id);
         let bytes: usize = here.clone().map(|(_, open)| record::size(open.payload.len())).sum();
         // Carrying most of a segment onward would gain nothing and could go on for ever.
-        if bytes > SEGMENT_BYTES / 2 { Oldest::Held } else { Oldest::Pinned(here.map(|(number, _)| *number).collect()) }
+        if bytes > self.active.bytes / 2 {
+            Oldest::Held
+        } else {
+            Oldest::Pinned(here.map(|(number, _)| *number).collect())
+        }
     }
 
     /// The ordinal up to which every sink has acknowledged; `None` without a sink.
@@ -240,10 +270,12 @@ impl Log {
 
     pub(super) fn room(&self) -> Room {
         let spares = self.spares.len() as u64;
+        let segment = self.active.bytes as u64;
         Room {
+            segment,
             most: self.most_bytes,
-            on_disk: self.segments.bytes() + spares * SEGMENT_BYTES as u64,
-            active: if self.poisoned { 0 } else { (SEGMENT_BYTES - self.at) as u64 },
+            on_disk: self.segments.bytes() + spares * segment,
+            active: if self.poisoned { 0 } else { segment - self.at as u64 },
             spares,
             reserved: self.reserved,
         }
@@ -261,7 +293,7 @@ impl Log {
 
     /// The next segment, if its pages should be made present now.
     pub(super) fn next_to_prefault(&mut self) -> Option<&mut Segment> {
-        let near = self.at > SEGMENT_BYTES / 2;
+        let near = self.at > self.active.bytes / 2;
         self.spares.front_mut().filter(|next| near && !next.prefaulted)
     }
 
@@ -270,25 +302,57 @@ impl Log {
         !self.retired.is_empty() || self.next_to_prefault().is_some() || self.room().is_short()
     }
 
-    /// Hands over what must be synced for everything written so far to be durable.
-    pub(super) fn take_unsynced(&mut self) -> Unsynced {
-        let active = (!self.poisoned).then(|| Arc::clone(&self.active.file));
-        Unsynced { rolled: std::mem::take(&mut self.rolled), active }
+    /// Hands over what must be synced for everything written so far to be durable, oldest first. A file whose sync
+    /// failed is not among it: asking again could be answered wrongly.
+    pub(super) fn take_unsynced(&mut self) -> Vec<Unfinished> {
+        let mut unsynced = std::mem::take(&mut self.rolled);
+        unsynced.extend((!self.poisoned).then(|| self.active_unsynced()));
+        unsynced
     }
 
-    /// Writes no more to a file whose sync failed.
-    pub(super) fn poison(&mut self, file: &Arc<File>) {
-        self.poisoned |= Arc::ptr_eq(file, &self.active.file);
+    /// From now on readers need not wait for what they read to be synced, unless it is to be `durable`.
+    pub(super) fn read_ahead(&mut self, durable: bool) {
+        self.keep_rolled = durable;
+        if durable {
+            return;
+        }
+        self.unsynced.clear();
+        if let Some(info) = self.segments.active_mut() {
+            info.readable = info.end;
+        }
+    }
+
+    /// Readers may read what was synced.
+    pub(super) fn synced(&mut self, synced: &Unfinished) {
+        if let Some(info) = self.segments.get_mut(synced.id) {
+            info.readable = info.readable.max(synced.end);
+        }
+        self.unsynced.synced(synced.id, synced.end);
+        self.grown += 1;
+    }
+
+    /// Writes no more to a file whose sync failed. What it holds may be lost, so it is the more urgent to deliver it.
+    pub(super) fn poison(&mut self, failed: &Unfinished) {
+        self.poisoned |= failed.id == self.active.id;
+        if let Some(info) = self.segments.get_mut(failed.id) {
+            info.readable = info.end;
+        }
+        self.unsynced.failed(failed.id);
+        self.grown += 1;
+    }
+
+    fn active_unsynced(&self) -> Unfinished {
+        Unfinished { id: self.active.id, file: Arc::clone(&self.active.file), end: self.at as u64 }
     }
 
     fn roll(&mut self) -> bool {
         let Some(next) = self.spares.pop_front() else { return false };
-        self.segments.push(Info::fresh(&next));
-        let full = std::mem::replace(&mut self.active, next);
         // A poisoned file is never synced again.
         if self.keep_rolled && !self.poisoned {
-            self.rolled.push(Arc::clone(&full.file));
+            self.rolled.push(self.active_unsynced());
         }
+        self.segments.push(Info::fresh(&next));
+        let full = std::mem::replace(&mut self.active, next);
         self.retired.push(full);
         self.at = HEADER_BYTES;
         self.poisoned = false;

@@ -70,6 +70,28 @@ async fn the_end_of_an_answer_is_released_only_when_its_event_is_recorded() {
     }
 }
 
+#[tokio::test]
+async fn a_killed_process_leaves_what_a_running_answer_had_delivered() {
+    let gate = Arc::new(Notify::new());
+    let reply = Reply::head(200, "text/event-stream").chunk(content("hello there")).gate(&gate).chunk(DONE).end();
+    let upstream = Mock::always(reply).await;
+    let world = World::before(&upstream).start().await;
+    let mut got = world.chat(None, &chat(true)).await;
+    got.piece().await.unwrap().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(&world.dir.path().join("spool"), copy.path());
+    let events = World::events_recovered_from(copy.path());
+    let data = &events[0]["data"];
+    assert_eq!((events.len(), &data["outcome"]), (1, &"interrupted".into()), "{data}");
+    assert_eq!((&data["delivered"]["content_frames"], &data["model_served"]), (&1.into(), &"gpt-4o".into()), "{data}");
+    assert_eq!((&data["usage"]["output_tokens"], &data["usage"]["source"]), (&3.into(), &"estimate".into()), "{data}");
+    assert!(data["usage"]["complete"] == false && data["timing"]["first_token_ms"].is_number(), "{data}");
+    gate.notify_one();
+    got.text().await;
+    let event = world.only_event().await;
+    assert_eq!((&event["data"]["outcome"], &event["data"]["flags"].as_array().map(Vec::len)), (&"ok".into(), &Some(1)));
+}
+
 fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

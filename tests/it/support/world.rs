@@ -79,16 +79,17 @@ impl World {
 
     /// How many unfinished events a spool holds, as the next start would find.
     pub(crate) fn recovered_from(dir: &std::path::Path) -> u64 {
-        let spool = tollgate::config::Spool {
-            dir: dir.to_owned(),
-            max_bytes: 1 << 30,
-            when_full: tollgate::config::WhenFull::Reject,
-            sync: tollgate::config::SyncMode::Process,
-        };
-        let spool = tollgate::spool::Spool::open(&spool).unwrap();
+        let spool = open_spool(dir);
         let recovered = spool.stats().recovered;
         spool.close();
         recovered
+    }
+
+    /// The events that the next start would deliver from a spool.
+    pub(crate) fn events_recovered_from(dir: &std::path::Path) -> Vec<Value> {
+        let mut reader = open_spool(dir).reader("test");
+        let records = std::iter::from_fn(|| reader.next(std::time::Duration::ZERO));
+        records.map(|record| serde_json::from_slice(&record.event).unwrap()).collect()
     }
 
     /// Stops Tollgate in order.
@@ -132,6 +133,16 @@ impl World {
         assert_eq!(events.len(), 1, "{events:#?}");
         events.pop().unwrap()
     }
+}
+
+fn open_spool(dir: &std::path::Path) -> tollgate::spool::Spool {
+    let spool = tollgate::config::Spool {
+        dir: dir.to_owned(),
+        max_bytes: 1 << 30,
+        when_full: tollgate::config::WhenFull::Reject,
+        sync: tollgate::config::SyncMode::Process,
+    };
+    tollgate::spool::Spool::open(&spool).unwrap()
 }
 
 impl Builder {

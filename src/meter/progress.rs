@@ -1,0 +1,61 @@
+//! Tells the spool how far an answer has come, so that a killed process leaves more than the beginning of an event.
+//!
+//! At the first generated content and then at most every 250 ms, by a look at the clock that the watcher has read
+//! anyway: no timer, and nothing where no content passes. A snapshot is the event as it would be if the process ended
+//! now. Without room in the spool it is left out. It decides nothing about the event that is sealed in the end.
+
+use std::time::Duration;
+
+use super::draft::Draft;
+use super::price;
+use super::seal::BYTES_PER_TOKEN;
+use crate::types::{Source, Usage};
+
+/// Between two snapshots.
+const EVERY: Duration = Duration::from_millis(250);
+const PARTIAL: &str = "usage_partial";
+
+impl Draft {
+    /// A chunk has passed.
+    pub(super) fn note_progress(&mut self) {
+        let Some(now) = self.marks.last_content() else { return };
+        if self.progressed.is_some_and(|before| now.saturating_duration_since(before) < EVERY) {
+            return;
+        }
+        self.progressed = Some(now);
+        self.record_progress();
+    }
+
+    /// All that is set here is set anew when the event is sealed.
+    fn record_progress(&mut self) {
+        let usage = self.usage_so_far();
+        let catalog = self.meter.catalog.load();
+        let data = &mut self.event.data;
+        data.model_served.clone_from(&self.reading.model_served);
+        data.timing = self.marks.timing(usage.output_tokens);
+        let models = (data.model_served.as_deref(), data.model_requested.as_deref());
+        data.cost = price::cost(&catalog.prices, models.0, models.1, &usage);
+        data.usage = usage;
+        data.flag(PARTIAL);
+        // An event that cannot be encoded is said when it is sealed.
+        let Self { event, ticket, .. } = self;
+        drop(super::encoded(event, |subject, line| ticket.progress(subject, line)));
+        self.event.data.flags.retain(|flag| flag != PARTIAL);
+    }
+
+    /// What the provider has reported so far, else an estimate from the text that has passed.
+    fn usage_so_far(&self) -> Usage {
+        if let Some(usage) = self.reading.usage() {
+            return Usage { complete: false, ..usage };
+        }
+        let (input, output) = (self.prompt.estimate, self.reading.text_bytes().div_ceil(BYTES_PER_TOKEN));
+        Usage {
+            input_tokens: Some(input),
+            output_tokens: Some(output),
+            total_tokens: Some(input.saturating_add(output)),
+            source: Source::Estimate,
+            complete: false,
+            ..Usage::default()
+        }
+    }
+}
