@@ -108,12 +108,25 @@ fn test_items(code: &str) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for attribute in ["#[cfg(test)]", "#[cfg(all(test"] {
         for (at, _) in code.match_indices(attribute) {
-            let end = at + code[at..].find(['{', ';']).unwrap_or(0);
-            let end = if code[end..].starts_with('{') { closing(code, end) } else { end + 1 };
-            found.push((at, end));
+            found.push((at, item_end(code, at + attribute.len())));
         }
     }
     found
+}
+
+/// Where what an attribute belongs to ends: an item at its brace or semicolon, an arm, field or variant at its comma.
+fn item_end(code: &str, from: usize) -> usize {
+    const ITEMS: [&str; 9] = ["fn ", "mod ", "use ", "impl", "struct ", "enum ", "trait ", "const ", "static "];
+    let head = &code[from..from + code[from..].find([',', '{', '}', ';']).unwrap_or(0)];
+    let marks: &[char] = if ITEMS.iter().any(|item| head.contains(item)) { &['{', ';'] } else { &['{', ';', ',', '}'] };
+    let mut depth = 0_i32;
+    for (at, c) in code[from..].char_indices() {
+        depth += i32::from(matches!(c, '(' | '[')) - i32::from(matches!(c, ')' | ']'));
+        if depth == 0 && marks.contains(&c) {
+            return if c == '{' { closing(code, from + at) } else { from + at + usize::from(c != '}') };
+        }
+    }
+    code.len()
 }
 
 /// Just past the brace that closes the one at `open`.
