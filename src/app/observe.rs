@@ -90,7 +90,13 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
         COUNTER,
     );
     const DAMAGED: Family = ("tollgate_spool_damaged_total", "Damaged places found in the spool.", COUNTER);
-    const SYNC: Family = ("tollgate_spool_sync_failures_total", "Writes to disk that failed.", COUNTER);
+    const SYNC: Family =
+        ("tollgate_spool_sync_failures_total", "Groups of records that could not be made durable.", COUNTER);
+    const POISONED: Family =
+        ("tollgate_spool_poisoned_segments_total", "Segments that could not be synced and were written anew.", COUNTER);
+    const SKIPPED: Family =
+        ("tollgate_spool_progress_skipped_total", "Snapshots of running answers left out for want of room.", COUNTER);
+    const LOSSES: Family = ("tollgate_spool_loss_events_total", "Events that tell of missing usage events.", COUNTER);
     let families = [
         (EVENTS, Some("state")),
         (BYTES, None),
@@ -99,6 +105,9 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
         (RECOVERED, None),
         (DAMAGED, None),
         (SYNC, None),
+        (POISONED, None),
+        (SKIPPED, None),
+        (LOSSES, None),
     ];
     let spool = spool.clone();
     Observed::new(&families, move || {
@@ -117,6 +126,9 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
             plain(4, stats.recovered),
             plain(5, stats.damaged),
             plain(6, stats.sync_failures),
+            plain(7, stats.poisoned),
+            plain(8, stats.progress_skipped),
+            plain(9, stats.losses),
         ]
     })
 }

@@ -10,7 +10,8 @@ use super::problem::Origin;
 pub(super) const PREFIX: &str = "TOLLGATE_";
 /// Names the configuration file.
 pub(super) const CONFIG: &str = "TOLLGATE_CONFIG";
-const FOR_TESTS: &str = "TOLLGATE_TEST_";
+/// Variables of the project's own make targets, tests and benches, which are exported around the program.
+const FOREIGN: [&str; 3] = ["TOLLGATE_TEST_", "TOLLGATE_BENCH_", "TOLLGATE_CACHE"];
 
 /// The settings among these variables.
 pub(super) fn overrides(environment: &[(String, String)]) -> Vec<Override<'_>> {
@@ -31,7 +32,11 @@ pub(super) fn lookup<'e>(environment: &'e [(String, String)], name: &str) -> Opt
 
 fn from_variable<'s>(name: &str, value: &'s str) -> Option<Override<'s>> {
     let rest = name.strip_prefix(PREFIX)?;
-    if value.is_empty() || name == CONFIG || name.starts_with(FOR_TESTS) || is_service_link(rest, value) {
+    if value.is_empty()
+        || name == CONFIG
+        || FOREIGN.iter().any(|foreign| name.starts_with(foreign))
+        || is_service_link(rest, value)
+    {
         return None;
     }
     let steps = rest.to_lowercase().split("__").map(str::to_owned).collect();
@@ -65,6 +70,7 @@ mod tests {
             ("TOLLGATE_CONTROL_PORT_4141_TCP_ADDR", "10.0.0.1"),
             ("TOLLGATE_CONFIG", "x.yaml"),
             ("TOLLGATE_TEST_KAFKA", "127.0.0.1:9092"),
+            ("TOLLGATE_CACHE", "/var/cache/tollgate"),
             ("TOLLGATE_LOG__FILTER", ""),
         ];
         let environment: Vec<_> = names.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
