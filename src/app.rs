@@ -69,7 +69,8 @@ impl App {
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --ops-listen", config.ops.address))?;
         let ops_address = ops.local_addr()?;
-        let reload = reload::Reload { sources, proxy: Arc::clone(&proxy), tls: listener.tls() };
+        let reload =
+            reload::Reload { sources, proxy: Arc::clone(&proxy), tls: listener.tls(), metrics: Arc::clone(&metrics) };
         let background = vec![tokio::spawn(ops.run()), tokio::spawn(reload.run(watched))];
         let serving = tokio::spawn(listener.run(
             move |request, _peer| {

@@ -40,6 +40,7 @@ pub struct Metrics {
     cost: GenericCounterVec<AtomicF64>,
     rejections: IntCounterVec,
     flags: IntCounterVec,
+    reloads: IntCounterVec,
     /// Time that we add to a request before it goes upstream.
     pub overhead: Histogram,
     /// Requests between admission and their end.
@@ -86,6 +87,11 @@ impl Metrics {
                 &["upstream", "model"],
             )?,
             rejections: counters("tollgate_rejections_total", "Refused requests by reason.", &["reason"])?,
+            reloads: counters(
+                "tollgate_config_reloads_total",
+                "Changed configurations by what became of them.",
+                &["result"],
+            )?,
             flags: counters("tollgate_meter_flags_total", "Events by the flags that they carry.", &["flag"])?,
             overhead: Histogram::with_opts(
                 HistogramOpts::new(
@@ -109,7 +115,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_RUST_VERSION")]).set(1);
         self.registry.register(Box::new(build))?;
         self.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        for family in [&self.requests, &self.tokens, &self.rejections, &self.flags] {
+        for family in [&self.requests, &self.tokens, &self.rejections, &self.flags, &self.reloads] {
             self.registry.register(Box::new(family.clone()))?;
         }
         for family in [&self.duration, &self.first_token, &self.inter_token] {
@@ -137,6 +143,11 @@ impl Metrics {
     /// Counts a refusal, known caller or not.
     pub fn rejected(&self, reason: &'static str) {
         self.rejections.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a changed configuration: `applied` or `refused`.
+    pub fn reloaded(&self, result: &'static str) {
+        self.reloads.with_label_values(&[result]).inc();
     }
 
     /// Counts a flag of an event.

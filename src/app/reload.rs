@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{self, Loaded, Sources, Watcher};
 use crate::listener::TlsReload;
+use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 
 /// How often watched files are looked at.
@@ -24,6 +25,7 @@ pub(super) struct Reload {
     pub(super) sources: Sources,
     pub(super) proxy: Arc<Proxy>,
     pub(super) tls: Option<TlsReload>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Reload {
@@ -41,39 +43,47 @@ impl Reload {
                 _ = hangup.recv() => {}
                 _ = look.tick() => if !watcher.changed() { continue },
             }
-            match config::load(&self.sources) {
+            // Reading files and checking many keys takes a while: not on a thread that serves requests.
+            let sources = self.sources.clone();
+            let Ok(loaded) = tokio::task::spawn_blocking(move || config::load(&sources)).await else { continue };
+            let taken = match loaded {
                 Ok(loaded) => {
                     watcher.follow(&loaded.watched);
-                    self.take(loaded);
+                    self.take(loaded)
                 }
                 Err(problems) => {
                     watcher.follow(problems.watched());
-                    tracing::error!("the changed configuration is refused whole and the old one stays:\n{problems}");
+                    Err(anyhow::anyhow!("{problems}"))
                 }
-            }
+            };
+            self.tell(&taken);
         }
     }
 
+    fn tell(&self, taken: &anyhow::Result<()>) {
+        match taken {
+            Ok(()) => tracing::info!("configuration reloaded: keys, limits, prices, upstreams, certificates"),
+            Err(why) => tracing::error!("the changed configuration is refused whole and the old one stays:\n{why:#}"),
+        }
+        self.metrics.reloaded(if taken.is_ok() { "applied" } else { "refused" });
+    }
+
     /// Swaps everything that can be swapped; what can fail goes first, so that a failure changes nothing.
-    fn take(&self, loaded: Loaded) {
+    fn take(&self, loaded: Loaded) -> anyhow::Result<()> {
         let Loaded { config, warnings, .. } = loaded;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         let certificates = self.tls.as_ref().zip(config.proxy.tls.as_ref());
-        if let Some(Err(error)) = certificates.map(|(tls, files)| tls.check(files)) {
-            tracing::error!(%error, "the changed configuration is refused whole and the old one stays");
-            return;
+        if let Some((tls, files)) = certificates {
+            tls.check(files)?;
         }
-        if let Err(error) = self.proxy.upstreams.reload(&config.upstreams) {
-            tracing::error!(%error, "the changed configuration is refused whole and the old one stays");
-            return;
-        }
+        self.proxy.upstreams.reload(&config.upstreams)?;
         self.proxy.guard.reload(&config.guard, &config.limits);
         self.proxy.meter.reload(&config);
         if let Some(Err(error)) = certificates.map(|(tls, files)| tls.reload(files)) {
             tracing::error!(%error, "certificates could not be read again; the old ones stay");
         }
-        tracing::info!("configuration reloaded: keys, limits, prices, upstreams, certificates");
+        Ok(())
     }
 }

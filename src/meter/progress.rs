@@ -1,6 +1,6 @@
 //! Tells the spool how far an answer has come, so that a killed process leaves more than the beginning of an event.
 //!
-//! At the first generated content and then at most every 250 ms, by a look at the clock that the watcher has read
+//! At the first generated content and then at most once a second, by a look at the clock that the watcher has read
 //! anyway: no timer, and nothing where no content passes. A snapshot is the event as it would be if the process ended
 //! now. Without room in the spool it is left out. It decides nothing about the event that is sealed in the end.
 
@@ -12,7 +12,7 @@ use super::seal::BYTES_PER_TOKEN;
 use crate::types::{Source, Usage};
 
 /// Between two snapshots.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_secs(1);
 const PARTIAL: &str = "usage_partial";
 
 impl Draft {
