@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Loaded, Sources};
+use crate::config::{Config, Loaded, Sources, Watcher};
 use crate::guard::Guard;
 use crate::listener::Listener;
 use crate::meter::Meter;
@@ -50,6 +50,8 @@ impl App {
     /// Starts everything. When this returns, requests are served.
     pub async fn start(loaded: Loaded, sources: Sources) -> Result<Self> {
         let Loaded { config, watched, .. } = loaded;
+        // Before anything else: a change from now on is noticed, however long the start takes.
+        let watcher = Watcher::new(&watched);
         let metrics = Metrics::new().context("metrics could not be set up")?;
         let (spool, sinks) = recording(&config)?;
         let meter =
@@ -71,7 +73,7 @@ impl App {
         let ops_address = ops.local_addr()?;
         let reload =
             reload::Reload { sources, proxy: Arc::clone(&proxy), tls: listener.tls(), metrics: Arc::clone(&metrics) };
-        let background = vec![tokio::spawn(ops.run()), tokio::spawn(reload.run(watched))];
+        let background = vec![tokio::spawn(ops.run()), tokio::spawn(reload.run(watcher))];
         let serving = tokio::spawn(listener.run(
             move |request, _peer| {
                 let proxy = Arc::clone(&proxy);

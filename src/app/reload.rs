@@ -4,7 +4,6 @@
 //! swapped: a bad one is refused, said so in the log, and the old one stays in every part. Addresses, the spool and the
 //! sinks are not taken anew; that needs a restart, and the log says so.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +29,11 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Runs until aborted.
-    pub(super) async fn run(self, files: Vec<PathBuf>) {
+    pub(super) async fn run(self, mut watcher: Watcher) {
         let Ok(mut hangup) = signal(SignalKind::hangup()) else {
             tracing::error!("SIGHUP cannot be listened to; changes need a restart");
             return;
         };
-        let mut watcher = Watcher::new(&files);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
