@@ -116,11 +116,9 @@ impl App {
         };
         if cut > 0 {
             meter.interrupt();
+            tracing::warn!(cut, "connections are cut at the end of the drain time");
         }
         trigger.end();
-        if cut > 0 {
-            tracing::warn!(cut, "connections were cut at the end of the drain time");
-        }
         serving.await.context("the listener had panicked")?;
         for task in background {
             task.abort();

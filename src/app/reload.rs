@@ -2,7 +2,7 @@
 //!
 //! On SIGHUP, or when a file that was read has changed. The new configuration is checked whole before anything is
 //! swapped: a bad one is refused, said so in the log, and the old one stays in every part. Addresses, the spool and the
-//! sinks are not taken anew; that needs a restart, and the log says so.
+//! sinks are not taken anew; that needs a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{self, Loaded, Sources, Watcher};
-use crate::listener::TlsReload;
+use crate::listener::{Certificates, TlsReload};
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 
@@ -73,14 +73,13 @@ impl Reload {
             tracing::warn!("{warning}");
         }
         let certificates = self.tls.as_ref().zip(config.proxy.tls.as_ref());
-        if let Some((tls, files)) = certificates {
-            tls.check(files)?;
-        }
+        let certificates =
+            certificates.map(|(tls, files)| anyhow::Ok((tls, Certificates::read(files)?))).transpose()?;
         self.proxy.upstreams.reload(&config.upstreams)?;
         self.proxy.guard.reload(&config.guard, &config.limits);
         self.proxy.meter.reload(&config);
-        if let Some(Err(error)) = certificates.map(|(tls, files)| tls.reload(files)) {
-            tracing::error!(%error, "certificates could not be read again; the old ones stay");
+        if let Some((tls, certificates)) = certificates {
+            tls.take(certificates);
         }
         Ok(())
     }

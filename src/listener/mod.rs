@@ -42,7 +42,7 @@ use crate::shutdown::Shutdown;
 
 pub use self::connection::Peer;
 pub use self::stats::{Counts, Stats};
-pub use self::tls::{TlsError, TlsReload};
+pub use self::tls::{Certificates, TlsError, TlsReload};
 
 /// How long accepting rests when the system has no file descriptor or memory for another connection.
 const REST: Duration = Duration::from_millis(500);

@@ -69,18 +69,34 @@ impl TlsReload {
 
     /// Reads both files and uses them for every handshake from now on. On an error the old ones stay.
     pub fn reload(&self, tls: &config::Tls) -> Result<(), TlsError> {
-        self.current.store(load(tls)?);
+        self.take(Certificates::read(tls)?);
         Ok(())
     }
 
-    /// Whether both files could be used, without using them.
-    pub fn check(&self, tls: &config::Tls) -> Result<(), TlsError> {
-        load(tls).map(drop)
+    /// Uses these for every handshake from now on.
+    pub fn take(&self, certificates: Certificates) {
+        self.current.store(certificates.0);
     }
 
     /// What the next handshake uses.
     pub(super) fn current(&self) -> Arc<ServerConfig> {
         self.current.load_full()
+    }
+}
+
+/// A certificate and its key, read and found to belong together.
+pub struct Certificates(Arc<ServerConfig>);
+
+impl Certificates {
+    /// Reads both files.
+    pub fn read(tls: &config::Tls) -> Result<Self, TlsError> {
+        load(tls).map(Self)
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").finish_non_exhaustive()
     }
 }
 

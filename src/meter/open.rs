@@ -12,7 +12,7 @@ use crate::guard::{Caller, Permit};
 use crate::metrics::{Series, SeriesKey};
 use crate::reject::Reject;
 use crate::spool::Ticket;
-use crate::types::Usage;
+use crate::types::{GroupId, KeyId, OrgId, Usage};
 use crate::upstream::Target;
 
 impl Meter {
@@ -26,9 +26,7 @@ impl Meter {
         let (content, target) = sent;
         let mut event = self.begin(arrival, &content.ask);
         let data = &mut event.data;
-        data.key_id = permit.key().map(crate::types::KeyId::to_arc);
-        data.org_id = permit.organization().map(crate::types::OrgId::to_arc);
-        data.group = permit.group().map(crate::types::GroupId::to_arc);
+        name(data, (permit.key(), permit.organization(), permit.group()));
         data.limits =
             permit.reserved_tokens().map(|reserved_tokens| LimitsUsed { reserved_tokens, settled_tokens: None });
         data.upstream = Some(Arc::clone(&target.name));
@@ -76,9 +74,7 @@ impl Meter {
         let Some(caller) = caller else { return };
         let mut event = self.begin(arrival, ask);
         let data = &mut event.data;
-        data.key_id = caller.key.as_ref().map(crate::types::KeyId::to_arc);
-        data.org_id = caller.organization.as_ref().map(crate::types::OrgId::to_arc);
-        data.group = caller.group.as_ref().map(crate::types::GroupId::to_arc);
+        name(data, (caller.key.as_ref(), caller.organization.as_ref(), caller.group.as_ref()));
         data.outcome = Outcome::Rejected;
         data.status = Some(row.status.as_u16());
         data.error = Some(Cow::Borrowed(row.code));
@@ -140,6 +136,13 @@ impl Meter {
 fn place(event: &mut UsageEvent, sequence: Sequence) {
     event.id = format!("{}-{}-{}", sequence.spool, sequence.epoch, sequence.number);
     event.data.sequence = sequence;
+}
+
+/// Says who calls, admitted or refused.
+fn name(data: &mut UsageData, (key, organization, group): (Option<&KeyId>, Option<&OrgId>, Option<&GroupId>)) {
+    data.key_id = key.map(KeyId::to_arc);
+    data.org_id = organization.map(OrgId::to_arc);
+    data.group = group.map(GroupId::to_arc);
 }
 
 /// Who pays: the organization, else the key, else nobody known.
