@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::framing::Framing;
 use crate::config::DialectChoice;
-use crate::dialect::{Reading, route};
+use crate::dialect::{Reading, Streams, route};
 
 #[derive(Debug, Deserialize)]
 struct Expected {
@@ -76,13 +76,13 @@ fn named_event(line: &str) -> String {
     format!("event: {}\ndata: {line}\n\n", event["type"].as_str().unwrap())
 }
 
-fn framing(entry: &Expected) -> Framing {
+fn framing(entry: &Expected, streams: Streams) -> Framing {
     let kind = match (entry.kind, entry.dialect.as_str()) {
         (Kind::Body, _) => "application/json",
         (Kind::Stream, _) => "text/event-stream",
     };
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-    Framing::of(StatusCode::OK, &headers, entry.kind == Kind::Stream)
+    Framing::of(StatusCode::OK, &headers, (entry.kind == Kind::Stream).then_some(streams))
 }
 
 fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, entry: &Expected) -> Reading {
@@ -90,7 +90,7 @@ fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, entry: &Expected) -> Rea
     let route = route(DialectChoice::Auto, &Method::POST, path);
     assert_eq!(route.name(), entry.dialect);
     let (mut reading, dialect) = (Reading::default(), route.dialect);
-    let mut framing = framing(entry);
+    let mut framing = framing(entry, dialect.streams());
     for chunk in chunks {
         match &mut framing {
             Framing::Stream(stream) => {

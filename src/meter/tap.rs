@@ -75,7 +75,8 @@ impl Tap {
     pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
         let Answer { status, headers, body, .. } = answer;
         exchange.answered(status.as_u16());
-        let framing = Framing::of(status, &headers, duties.stream_asked);
+        let streams = exchange.draft().map(|draft| draft.route.dialect.streams());
+        let framing = Framing::of(status, &headers, streams.filter(|_| duties.stream_asked));
         if let Some(draft) = exchange.draft() {
             draft.event.data.stream = matches!(framing, Framing::Stream(_));
             if duties.hide_usage {

@@ -1,12 +1,14 @@
 //! The framings of streams behind one type, so that who watches a stream need not know which it is.
 
-use super::{Event, Sse};
+use super::{Event, Lines, Sse};
 
 /// The scanner of one stream.
 #[derive(Debug)]
 pub enum Cutter {
     /// Server-sent events.
     Events(Sse),
+    /// One JSON text on each line.
+    Lines(Lines),
 }
 
 impl Cutter {
@@ -14,6 +16,7 @@ impl Cutter {
     pub fn feed(&mut self, chunk: &[u8], on_event: &mut dyn FnMut(Event<'_>)) {
         match self {
             Self::Events(sse) => sse.feed(chunk, on_event),
+            Self::Lines(lines) => lines.feed(chunk, on_event),
         }
     }
 
@@ -21,6 +24,7 @@ impl Cutter {
     pub fn finish(&mut self, on_event: &mut dyn FnMut(Event<'_>)) {
         match self {
             Self::Events(sse) => sse.finish(on_event),
+            Self::Lines(lines) => lines.finish(on_event),
         }
     }
 
@@ -28,6 +32,7 @@ impl Cutter {
     pub fn pending(&self) -> &[u8] {
         match self {
             Self::Events(sse) => sse.pending(),
+            Self::Lines(lines) => lines.pending(),
         }
     }
 
@@ -35,6 +40,7 @@ impl Cutter {
     pub fn truncated(&self) -> bool {
         match self {
             Self::Events(sse) => sse.truncated(),
+            Self::Lines(lines) => lines.truncated(),
         }
     }
 }

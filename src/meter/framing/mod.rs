@@ -4,6 +4,7 @@
 
 mod choose;
 mod cutter;
+mod lines;
 mod sse;
 mod whole;
 
@@ -11,6 +12,7 @@ use crate::dialect::Payload;
 
 pub use choose::is_encoded;
 pub use cutter::Cutter;
+pub use lines::Lines;
 pub use sse::Sse;
 pub use whole::Whole;
 
