@@ -3,6 +3,8 @@
 //! Providers send counts as `12.0`, details as `null` or `""`, and temperatures as strings. None of that may cost us
 //! the fields beside it.
 
+use memchr::memchr;
+use memchr::memmem::Finder;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -45,6 +47,16 @@ pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 /// A JSON string's text; none for any other value or an empty text.
 pub(super) fn text(raw: Option<&RawValue>) -> Option<String> {
     raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()).filter(|text| !text.is_empty())
+}
+
+/// How many bytes there are in the texts that are values of a quoted key. For base64, which has no escapes.
+pub(super) fn texts_after(key: &Finder<'_>, json: &[u8]) -> u64 {
+    let length = key.needle().len();
+    let text = |at: usize| {
+        let after = json.get(at + length..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        memchr(b'"', after.strip_prefix(b"\"")?)
+    };
+    key.find_iter(json).filter_map(text).map(|length| length as u64).sum()
 }
 
 fn parse_count(text: &str) -> Option<u64> {

@@ -7,8 +7,10 @@
 mod ask;
 mod counts;
 mod flags;
+mod google;
 mod lenient;
 pub mod openai;
+mod path;
 mod reading;
 pub mod refusal;
 mod unknown;
@@ -150,7 +152,7 @@ pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
 }
 
 /// The formats by their paths. Each looks at the end of the path only: gateways put prefixes in front.
-const FAMILIES: [fn(&str) -> Option<Route>; 1] = [openai::route];
+const FAMILIES: [fn(&str) -> Option<Route>; 2] = [openai::route, google::route];
 
 fn by_path(method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
