@@ -5,6 +5,7 @@
 //! cutting a body into payloads is `meter::framing`. One file or folder per format; [`route`] chooses by path.
 
 mod ask;
+mod bedrock;
 mod counts;
 mod flags;
 mod google;
@@ -13,11 +14,13 @@ pub mod openai;
 mod path;
 mod reading;
 pub mod refusal;
+mod scan;
+mod size;
 mod unknown;
 
 use std::fmt;
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::config::DialectChoice;
 
@@ -129,6 +132,9 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads what a request asks for. Some formats name the model in the path, so it is given too (without query).
     fn read_request(&self, path: &str, body: &[u8]) -> Result<Ask, AskError>;
 
+    /// Reads what an answer's head says, before its body.
+    fn read_head(&self, _headers: &HeaderMap, _reading: &mut Reading) {}
+
     /// Reads one payload into `reading`. What cannot be read sets a flag there.
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
 
@@ -152,7 +158,7 @@ pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
 }
 
 /// The formats by their paths. Each looks at the end of the path only: gateways put prefixes in front.
-const FAMILIES: [fn(&str) -> Option<Route>; 2] = [openai::route, google::route];
+const FAMILIES: [fn(&str) -> Option<Route>; 3] = [openai::route, google::route, bedrock::route];
 
 fn by_path(method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');

@@ -7,9 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::usage::GoogleUsage;
+use crate::dialect::scan::{Raw, string};
 use crate::dialect::{Flags, Reading, lenient};
-
-type Raw<'a> = Option<&'a RawValue>;
 
 /// `C` is what is made of the candidates.
 #[derive(Deserialize)]
@@ -183,12 +182,12 @@ fn take_candidate(candidate: &Candidate<'_>, reading: &mut Reading) {
 }
 
 fn take_part(generated: &Part<'_>, reading: &mut Reading) {
-    reading.content(generated.text.and_then(string).unwrap_or_default());
+    reading.content(string(generated.text));
     if let Some(call) = part::<Call<'_>>(generated.function_call) {
         take_call(&call, reading);
     }
     if let Some(code) = part::<Code<'_>>(generated.executable_code) {
-        reading.content(code.code.and_then(string).unwrap_or_default());
+        reading.content(string(code.code));
     }
     // A picture or sound: content, but no text.
     reading.had_content |= generated.inline_data.is_some_and(|data| data.get() != "null");
@@ -196,19 +195,14 @@ fn take_part(generated: &Part<'_>, reading: &mut Reading) {
 
 fn take_call(call: &Call<'_>, reading: &mut Reading) {
     // A call comes whole, often without arguments, so that its name is as much content as they are.
-    reading.content(call.name.and_then(string).unwrap_or_default());
+    reading.content(string(call.name));
     reading.content(call.args.map(RawValue::get).filter(|args| *args != "null").unwrap_or_default());
     for piece in call.partial_args.iter().flatten() {
-        reading.content(piece.string_value.and_then(string).unwrap_or_default());
+        reading.content(string(piece.string_value));
         for raw in [piece.number_value, piece.bool_value].into_iter().flatten() {
             reading.content(raw.get());
         }
     }
-}
-
-/// What stands between the quotes, when it is a string.
-fn string(raw: &RawValue) -> Option<&str> {
-    raw.get().strip_prefix('"')?.strip_suffix('"')
 }
 
 fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Option<T> {

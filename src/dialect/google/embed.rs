@@ -5,9 +5,8 @@ use serde_json::value::RawValue;
 
 use super::answer;
 use super::usage::GoogleUsage;
+use crate::dialect::scan::Raw;
 use crate::dialect::{Counts, Flags, Reading, lenient};
-
-type Raw<'a> = Option<&'a RawValue>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,16 +3,12 @@
 //! Google's parser takes names in `camelCase` and in `snake_case`, and so do we. A field of ours that stands twice, in
 //! whichever spelling, is refused.
 
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::target::Target;
+use crate::dialect::scan::Raw;
+use crate::dialect::size::text_bytes;
 use crate::dialect::{Ask, AskError, lenient};
-
-type Raw<'a> = Option<&'a RawValue>;
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -67,14 +63,6 @@ pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
 impl Request<'_> {
     fn input_bytes(&self) -> u64 {
         let parts = [self.contents, self.system, self.tools, self.content, self.requests, self.instances];
-        parts.into_iter().flatten().map(|raw| without_files(raw.get().as_bytes())).sum()
+        parts.into_iter().flatten().map(|raw| text_bytes(raw.get().as_bytes())).sum()
     }
-}
-
-/// Bytes without embedded files: an image of a megabyte costs about as many tokens as one of a kilobyte.
-fn without_files(json: &[u8]) -> u64 {
-    static FILES: LazyLock<[Finder<'static>; 2]> =
-        LazyLock::new(|| [Finder::new(b"\"data\""), Finder::new(b"\"bytesBase64Encoded\"")]);
-    let files = FILES.iter().map(|key| lenient::texts_after(key, json)).sum::<u64>();
-    (json.len() as u64).saturating_sub(files)
 }

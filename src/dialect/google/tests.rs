@@ -44,9 +44,10 @@ fn the_method_in_the_path_chooses_dialect_and_operation() {
 
 #[test]
 fn a_request_is_read_from_path_and_body_in_either_spelling() {
-    let body = br#"{"contents":[{"parts":[{"text":"hi"},{"inlineData":{"mimeType":"a/b","data":"AAAA"}}]}],
+    let body = r#"{"contents":[{"parts":[{"text":"hi"},{"inlineData":{"mimeType":"a/b","data":"FILE"}}]}],
         "generationConfig":{"maxOutputTokens":100,"candidateCount":2,"temperature":0.5,"topP":0.9}}"#;
-    let ask = of(PATH).dialect.read_request(PATH, body).unwrap();
+    let body = body.replace("FILE", &"AAAA".repeat(1000));
+    let ask = of(PATH).dialect.read_request(PATH, body.as_bytes()).unwrap();
     assert_eq!((ask.model.as_deref(), ask.stream, ask.wants_usage), (Some("gemini-2.5-flash"), true, true));
     assert_eq!((ask.most_output_tokens(), ask.temperature, ask.top_p), (Some(200), Some(0.5), Some(0.9)));
     assert_eq!(ask.input_bytes, 75 - 4, "without the file");
