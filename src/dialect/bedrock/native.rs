@@ -10,9 +10,9 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use super::{converse, plain, usage};
+use crate::dialect::anthropic::Anthropic;
 use crate::dialect::openai::OpenAi;
 use crate::dialect::scan::{Raw, part};
-use crate::dialect::unknown::Unknown;
 use crate::dialect::{Dialect, Flags, Place, Reading, lenient};
 
 static METRICS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"amazon-bedrock-invocationMetrics\""));
@@ -53,13 +53,13 @@ struct Choice<'a> {
 pub(super) fn read(json: &[u8], reading: &mut Reading) {
     // Anthropic's events say so first; a second look at them is needed only for AWS's count.
     if json.starts_with(b"{\"type\":") && METRICS.find(json).is_none() {
-        return anthropic(json, reading);
+        return Anthropic.read_answer(json.into(), reading);
     }
     let Some(shape) = lenient::whole_object::<Shape<'_>>(json) else {
         return reading.flag(Flags::METER_ERROR);
     };
     match () {
-        () if shape.kind.is_some() => anthropic(json, reading),
+        () if shape.kind.is_some() => Anthropic.read_answer(json.into(), reading),
         () if shape.choices.is_some() => openai(json, &shape, reading),
         () if shape.output.is_some_and(|output| output.get().starts_with('{')) => converse::read(json, reading),
         () if shape.reads_as_nova(reading) => {}
@@ -88,10 +88,6 @@ impl Shape<'_> {
         }
         any
     }
-}
-
-fn anthropic(json: &[u8], reading: &mut Reading) {
-    Unknown.read_answer(json.into(), reading);
 }
 
 fn openai(json: &[u8], shape: &Shape<'_>, reading: &mut Reading) {

@@ -256,6 +256,32 @@ fn awss_own_count_wins_and_ends_the_stream() {
 }
 
 #[test]
+fn anthropics_events_are_read_as_anthropics() {
+    let events = [
+        r#"{"type":"message_start","message":{"model":"claude-x","id":"msg_bdrk_1","type":"message","usage":
+            {"input_tokens":3,"cache_creation_input_tokens":5,"cache_read_input_tokens":10,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}}"#,
+        r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":3,"outputTokenCount":8,
+            "invocationLatency":400,"firstByteLatency":300}}"#,
+    ];
+    let (reading, contents, done) = read_native(&events);
+    assert_eq!((counts(&reading), done), ((Some(18), Some(8)), Some(4)));
+    assert_eq!(reading.usage().unwrap().cache_read_tokens, Some(10), "what the metrics leave out stays");
+    assert_eq!((contents[1], contents[2], contents[4]), (false, true, false));
+    assert_eq!(
+        (reading.model_served.as_deref(), reading.finish_reasons.as_slice()),
+        (Some("claude-x"), &["end_turn".to_owned()][..])
+    );
+
+    let whole = r#"{"id":"msg_bdrk_1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"hi"}],
+        "stop_reason":"end_turn","usage":{"input_tokens":3,"cache_read_input_tokens":10,"output_tokens":7}}"#;
+    let reading = read_whole("/model/anthropic.claude-x/invoke", whole);
+    assert_eq!((counts(&reading), reading.model_served.as_deref()), ((Some(13), Some(7)), Some("claude-x")));
+}
+
+#[test]
 fn the_head_counts_where_the_body_says_nothing() {
     let head = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
