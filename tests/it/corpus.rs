@@ -15,7 +15,7 @@ struct Recording {
 }
 
 /// The dialects whose recordings are checked.
-const READ: [&str; 3] = ["openai.chat", "anthropic.messages", "cohere.chat"];
+const READ: [&str; 4] = ["openai.chat", "anthropic.messages", "cohere.chat", "ollama.chat"];
 
 /// Recordings of the dialects that are read: the shared ones where they are, and always our own.
 fn recordings() -> Vec<Recording> {
@@ -52,6 +52,7 @@ fn events(expected: &Value, text: &str) -> Vec<Vec<u8>> {
             let events = lines.map(|line| format!("data: {line}\n\n").into_bytes());
             events.chain([b"data: [DONE]\n\n".to_vec()]).collect()
         }
+        "ollama.chat" => lines.map(|line| format!("{line}\n").into_bytes()).collect(),
         "google.generate_content" => lines.map(|line| format!("data: {line}\r\n\r\n").into_bytes()).collect(),
         _ => lines.map(named_event).collect(),
     }
@@ -68,7 +69,11 @@ impl Recording {
     }
 
     fn reply(&self, pieces: Vec<Vec<u8>>) -> Reply {
-        let kind = if self.stream { "text/event-stream" } else { "application/json" };
+        let kind = match self.expected["dialect"].as_str() {
+            _ if !self.stream => "application/json",
+            Some("ollama.chat") => "application/x-ndjson",
+            _ => "text/event-stream",
+        };
         Reply::head(200, kind).chunks(pieces).end()
     }
 
@@ -83,6 +88,7 @@ impl Recording {
             }
             "anthropic.messages" => ("/v1/messages", chat(self.stream)),
             "cohere.chat" => ("/v2/chat", chat(self.stream)),
+            "ollama.chat" => ("/api/chat", chat(self.stream)),
             other => panic!("{other} has no request yet"),
         }
     }

@@ -30,6 +30,8 @@ mod real;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod sdks;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod shape;
