@@ -17,6 +17,8 @@ mod inject;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod outcomes;

@@ -28,9 +28,7 @@ fn answer(asked: &Asked) -> Reply {
 fn stream_of_v1() -> String {
     let begin = r#"{"is_finished":false,"event_type":"stream-start","generation_id":"g"}"#;
     let piece = |text| format!(r#"{{"is_finished":false,"event_type":"text-generation","text":"{text}"}}"#);
-    let end = format!(
-        r#"{{"is_finished":true,"event_type":"stream-end","finish_reason":"COMPLETE","response":{V1}}}"#
-    );
+    let end = format!(r#"{{"is_finished":true,"event_type":"stream-end","finish_reason":"COMPLETE","response":{V1}}}"#);
     [begin, &piece("H"), &piece("i"), &end].join("\n")
 }
 
