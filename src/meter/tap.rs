@@ -43,6 +43,8 @@ pub struct Tap {
     state: State,
     /// What came after the last event and is passed on after it: trailers, or the failure that cut the body.
     after: Option<Result<Frame<Bytes>, Failure>>,
+    /// The client's connection had its chance to send what was released last.
+    flushed: bool,
     disconnect: Disconnect,
 }
 
@@ -104,7 +106,8 @@ impl Tap {
         let flow = Flow { body, exchange, watch: Watch::new(framing, hiding) };
         let state = if ended { State::Ended } else { State::Reading };
         let (out, disconnect) = (VecDeque::new(), duties.disconnect);
-        let mut response = Response::new(Self { flow: Some(flow), out, state, after: None, disconnect });
+        let mut response =
+            Response::new(Self { flow: Some(flow), out, state, after: None, flushed: false, disconnect });
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
@@ -262,6 +265,12 @@ impl Body for Tap {
                 }
                 State::Trailing => {
                     if let Some(after) = this.after.take() {
+                        // A connection is cut at once when its body fails: what was released last is to leave before.
+                        if after.is_err() && !std::mem::replace(&mut this.flushed, true) {
+                            this.after = Some(after);
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
                         return Poll::Ready(Some(after));
                     }
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };

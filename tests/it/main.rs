@@ -17,6 +17,8 @@ mod inject;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod outcomes;
@@ -29,6 +31,8 @@ mod readme;
 mod real;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod sdks;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
