@@ -96,11 +96,12 @@ impl SerializeStruct for Compound<'_> {
             return value.serialize(Line { bytes: self.line, verbatim: true });
         }
         // Field names are Rust's or renamed to plain words: nothing in them is ever escaped.
-        let opening: &[u8] = if std::mem::replace(&mut self.first, false) { b"\"" } else { b",\"" };
         self.line.reserve(name.len() + 4);
-        self.line.extend_from_slice(opening);
+        self.separate();
+        self.line.push(b'"');
         self.line.extend_from_slice(name.as_bytes());
-        self.line.extend_from_slice(b"\":");
+        self.line.push(b'"');
+        self.line.push(b':');
         value.serialize(Line::of(self.line))
     }
 
