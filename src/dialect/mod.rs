@@ -6,12 +6,15 @@
 
 mod anthropic;
 mod ask;
+mod bedrock;
 mod cohere;
 mod counts;
 mod flags;
+mod google;
 mod lenient;
 mod ollama;
 pub mod openai;
+mod path;
 mod reading;
 pub mod refusal;
 mod scan;
@@ -20,7 +23,7 @@ mod unknown;
 
 use std::fmt;
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::config::DialectChoice;
 
@@ -132,6 +135,9 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads what a request asks for. Some formats name the model in the path, so it is given too (without query).
     fn read_request(&self, path: &str, body: &[u8]) -> Result<Ask, AskError>;
 
+    /// Reads what an answer's head says, before its body.
+    fn read_head(&self, _headers: &HeaderMap, _reading: &mut Reading) {}
+
     /// Reads one payload into `reading`. What cannot be read sets a flag there.
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
 
@@ -155,7 +161,8 @@ pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
 }
 
 /// The formats by their paths. Each looks at the end of the path only: gateways put prefixes in front.
-const FAMILIES: [fn(&str) -> Option<Route>; 4] = [anthropic::route, cohere::route, ollama::route, openai::route];
+const FAMILIES: [fn(&str) -> Option<Route>; 6] =
+    [anthropic::route, cohere::route, ollama::route, openai::route, google::route, bedrock::route];
 
 fn by_path(method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::framing::Framing;
+use super::framing::{Framing, aws_frame};
 use crate::config::DialectChoice;
 use crate::dialect::{Reading, Streams, route};
 
@@ -46,8 +47,18 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// The dialects whose recordings are read, each with the path of a request.
-const READ: [(&str, &str); 3] =
-    [("openai.chat", "/v1/chat/completions"), ("anthropic.messages", "/v1/messages"), ("cohere.chat", "/v2/chat")];
+const READ: [(&str, &str); 5] = [
+    ("openai.chat", "/v1/chat/completions"),
+    ("anthropic.messages", "/v1/messages"),
+    ("cohere.chat", "/v2/chat"),
+    ("google.generate_content", "/v1beta/models/gemini:streamGenerateContent"),
+    ("bedrock.converse", "/model/m/converse-stream"),
+];
+
+/// Formats whose streams have no last event: the end of the body is theirs.
+const ENDLESS: [&str; 1] = ["google.generate_content"];
+/// Formats whose answers do not name the model.
+const NAMELESS: [&str; 2] = ["cohere.chat", "bedrock.converse"];
 
 fn expected(folder: &Path) -> BTreeMap<String, Expected> {
     let text = std::fs::read(folder.join("expected.json")).unwrap();
@@ -68,6 +79,7 @@ fn wire(file: &Path, entry: &Expected) -> Vec<u8> {
             (lines.map(|line| format!("data: {line}\n\n")).collect::<String>() + "data: [DONE]\n\n").into_bytes()
         }
         "google.generate_content" => lines.map(|line| format!("data: {line}\r\n\r\n")).collect::<String>().into_bytes(),
+        "bedrock.converse" => lines.flat_map(aws_event).collect(),
         _ => lines.map(named_event).collect::<String>().into_bytes(),
     }
 }
@@ -77,9 +89,16 @@ fn named_event(line: &str) -> String {
     format!("event: {}\ndata: {line}\n\n", event["type"].as_str().unwrap())
 }
 
+/// A line is `{"EVENTTYPE": payload}`.
+fn aws_event(line: &str) -> Vec<u8> {
+    let event: BTreeMap<String, Box<RawValue>> = serde_json::from_str(line).unwrap();
+    event.iter().flat_map(|(name, payload)| aws_frame(name, payload.get().as_bytes())).collect()
+}
+
 fn framing(entry: &Expected, streams: Streams) -> Framing {
     let kind = match (entry.kind, entry.dialect.as_str()) {
         (Kind::Body, _) => "application/json",
+        (Kind::Stream, "bedrock.converse") => "application/vnd.amazon.eventstream",
         (Kind::Stream, _) => "text/event-stream",
     };
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
@@ -146,11 +165,11 @@ fn check(folder: &Path, file: &str, entry: &Expected) {
             assert_eq!(usage.cache_read_tokens, entry.cache_read, "{file} {how}: cache read");
         }
         assert_eq!(reading.flags().names().next(), None, "{file} {how}: nothing is odd");
-        // Cohere names no model.
-        let names_model = entry.dialect != "cohere.chat";
-        assert_eq!((usage.raw.is_some(), reading.model_served.is_some()), (true, names_model), "{file} {how}");
+        let named = !NAMELESS.contains(&entry.dialect.as_str());
+        assert_eq!((usage.raw.is_some(), reading.model_served.is_some()), (true, named), "{file} {how}");
         assert!(!reading.finish_reasons.is_empty(), "{file} {how}");
-        assert_eq!(reading.done, entry.kind == Kind::Stream, "{file} {how}");
+        let says_so = entry.kind == Kind::Stream && !ENDLESS.contains(&entry.dialect.as_str());
+        assert_eq!(reading.done, says_so, "{file} {how}");
         texts.push(reading.escaped_text().to_vec());
     }
     texts.dedup();

@@ -93,6 +93,7 @@ impl Tap {
             if duties.hide_usage {
                 draft.event.data.flag("usage_injected");
             }
+            draft.route.dialect.read_head(&headers, &mut draft.reading);
             if is_encoded(&headers) {
                 draft.event.data.flag("meter_encoded");
             }

@@ -147,8 +147,11 @@ impl Watch {
                 let hidden = read_last(stream, self.hide.as_ref(), (draft, close));
                 if stream.truncated() {
                     draft.reading.flag(Flags::METER_TRUNCATED);
-                    draft.unread = true;
                 }
+                if stream.damaged() {
+                    draft.reading.flag(Flags::METER_ERROR);
+                }
+                draft.unread |= stream.truncated() || stream.damaged();
                 return hidden;
             }
             Framing::Whole(whole) if whole.truncated() => {

@@ -1,6 +1,6 @@
 //! The framings of streams behind one type, so that who watches a stream need not know which it is.
 
-use super::{Event, Lines, Sse};
+use super::{Event, Frames, Lines, Objects, Sse};
 
 /// The scanner of one stream.
 #[derive(Debug)]
@@ -9,6 +9,10 @@ pub enum Cutter {
     Events(Sse),
     /// One JSON text on each line.
     Lines(Lines),
+    /// JSON objects one after the other.
+    Objects(Objects),
+    /// AWS's binary event stream.
+    Frames(Frames),
 }
 
 impl Cutter {
@@ -17,6 +21,8 @@ impl Cutter {
         match self {
             Self::Events(sse) => sse.feed(chunk, on_event),
             Self::Lines(lines) => lines.feed(chunk, on_event),
+            Self::Objects(objects) => objects.feed(chunk, on_event),
+            Self::Frames(frames) => frames.feed(chunk, on_event),
         }
     }
 
@@ -25,6 +31,8 @@ impl Cutter {
         match self {
             Self::Events(sse) => sse.finish(on_event),
             Self::Lines(lines) => lines.finish(on_event),
+            // Without its end neither an object nor a frame can be read.
+            Self::Objects(_) | Self::Frames(_) => {}
         }
     }
 
@@ -33,6 +41,8 @@ impl Cutter {
         match self {
             Self::Events(sse) => sse.pending(),
             Self::Lines(lines) => lines.pending(),
+            Self::Objects(objects) => objects.pending(),
+            Self::Frames(frames) => frames.pending(),
         }
     }
 
@@ -41,6 +51,16 @@ impl Cutter {
         match self {
             Self::Events(sse) => sse.truncated(),
             Self::Lines(lines) => lines.truncated(),
+            Self::Objects(objects) => objects.truncated(),
+            Self::Frames(frames) => frames.truncated(),
+        }
+    }
+
+    /// Whether a part of the stream was damaged, so that it could not be cut.
+    pub fn damaged(&self) -> bool {
+        match self {
+            Self::Frames(frames) => frames.damaged(),
+            Self::Events(_) | Self::Lines(_) | Self::Objects(_) => false,
         }
     }
 }

@@ -4,7 +4,9 @@
 
 mod choose;
 mod cutter;
+mod frames;
 mod lines;
+mod objects;
 mod sse;
 mod whole;
 
@@ -12,7 +14,9 @@ use crate::dialect::Payload;
 
 pub use choose::is_encoded;
 pub use cutter::Cutter;
+pub use frames::Frames;
 pub use lines::Lines;
+pub use objects::Objects;
 pub use sse::Sse;
 pub use whole::Whole;
 
@@ -47,3 +51,6 @@ pub enum Framing {
     /// Not understood: bytes and time only.
     Opaque,
 }
+
+#[cfg(test)]
+pub(super) use frames::tests::event as aws_frame;
