@@ -29,12 +29,25 @@ where
     T: Deserialize<'de>,
 {
     let raw = Option::<&'de RawValue>::deserialize(deserializer)?;
-    Ok(raw.and_then(|raw| whole_object(raw.get().as_bytes())))
+    Ok(raw.and_then(inner_object))
 }
 
 /// A whole JSON text that is an object read as `T`.
 pub(super) fn whole_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
-    json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(json).ok())?
+    // Looked at once as a whole, its parts need not be looked at again. A stray byte may still lie where nobody reads.
+    match std::str::from_utf8(json) {
+        Ok(text) => object_of(text),
+        Err(_) => json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(json).ok())?,
+    }
+}
+
+/// As [`whole_object`], of a value that was taken as it stands.
+pub(super) fn inner_object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    object_of(raw.get())
+}
+
+fn object_of<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    json.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(json).ok())?
 }
 
 /// The value as it stands, `null` included, so that `null` and absent can be told apart.

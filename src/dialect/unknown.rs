@@ -71,7 +71,7 @@ fn read(payload: &[u8], reading: &mut Reading) {
     let Some(answer) = lenient::whole_object::<Answer<'_>>(payload) else { return };
     take(&answer, reading);
     for wrapped in [answer.message, answer.response].into_iter().flatten() {
-        if let Some(part) = lenient::whole_object::<Answer<'_>>(wrapped.get().as_bytes()) {
+        if let Some(part) = lenient::inner_object::<Answer<'_>>(wrapped) {
             take(&part, reading);
         }
     }
@@ -80,12 +80,12 @@ fn read(payload: &[u8], reading: &mut Reading) {
 fn take(answer: &Answer<'_>, reading: &mut Reading) {
     reading.served(lenient::text(answer.model).or_else(|| lenient::text(answer.model_version)));
     if let Some(raw) = answer.usage
-        && let Some(usage) = lenient::whole_object::<UsageObject<'_>>(raw.get().as_bytes())
+        && let Some(usage) = lenient::inner_object::<UsageObject<'_>>(raw)
     {
         reading.reported(&usage.counts_of_any_shape(), raw);
     }
     if let Some(raw) = answer.usage_metadata
-        && let Some(usage) = lenient::whole_object::<GoogleUsage>(raw.get().as_bytes())
+        && let Some(usage) = lenient::inner_object::<GoogleUsage>(raw)
     {
         reading.reported(&usage.counts(), raw);
     }

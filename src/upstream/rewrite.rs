@@ -56,7 +56,7 @@ static FRAMING: [HeaderName; 3] = [HOST, CONTENT_LENGTH, EXPECT];
 static OWN_ORGANIZATION: [HeaderName; 2] = header::OWN_ORGANIZATION;
 static TRACE: [HeaderName; 3] = header::TRACE;
 static KEYS: [HeaderName; 4] = header::KEY_HEADERS;
-static ACCOUNT: [HeaderName; 2] = header::PROVIDER_ACCOUNT;
+static ACCOUNT: [HeaderName; 3] = header::PROVIDER_ACCOUNT;
 
 impl Rewrite {
     pub(super) fn new(config: &config::Upstream) -> Result<Self, UpstreamsError> {

@@ -178,6 +178,8 @@ fn odd_parts_cost_their_own_facts_only() {
         let reading = read(&[payload]);
         assert!(!reading.has_usage() && !reading.done, "{payload}");
     }
+    let done = read(&[STOP, "[DONE]"]);
+    assert!(done.done && done.flags() == Flags::default(), "some that copy the format end so");
     assert!(read(&["not json"]).flags().contains(Flags::METER_ERROR));
 }
 

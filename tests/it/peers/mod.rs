@@ -22,7 +22,7 @@ use std::thread;
 pub(crate) use events::{EventCheck, check_events};
 pub(crate) use kafka::{KafkaPeer, Message};
 pub(crate) use llama::LlamaPeer;
-pub(crate) use native::play_native;
+pub(crate) use native::{play_native, play_native_trusting};
 pub(crate) use process::{Process, free_port, tied};
 pub(crate) use promtool::check_metrics;
 pub(crate) use sdk::Sdk;

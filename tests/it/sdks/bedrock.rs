@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{assert_counted, played, recording};
+use crate::peers::{off_runtime, play_native_trusting};
+use crate::support::world::KEYS;
 use crate::support::{Asked, Mock, Reply, World, aws_event, aws_exception};
 
 const SCRIPT: &str = "bedrock_python.py";
@@ -68,7 +70,33 @@ async fn awss_client_sees_recorded_answers_as_they_were_and_each_is_counted() {
     assert_eq!((&stream_invoke.0["events"][0]["generation"], &stream_invoke.1["stream"]), (&json!("Hi"), &json!(true)));
     assert_counted(&stream_invoke.1, "bedrock.invoke", (Some(8), Some(4)));
     assert_eq!(profile.1["model_requested"], PROFILE);
-    assert!(upstream.asked().iter().all(|asked| asked.headers["authorization"] == "Bearer sk-good"));
+    for Asked { headers, .. } in upstream.asked() {
+        assert_eq!(headers["authorization"], "Bearer sk-upstream", "the configured key replaces the signature");
+        assert!(!headers.contains_key("x-amz-security-token"), "a credential of the client's stays here");
+    }
+}
+
+#[tokio::test]
+async fn awss_client_with_a_key_of_ours_over_tls_is_admitted_and_counted() {
+    let upstream = Mock::start(answer).await;
+    let tls = "proxy: { listen: 127.0.0.1:0, tls: { cert: server.pem, key: server.key } }";
+    let builder = World::before(&upstream).keys(KEYS).with(tls);
+    let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = builder.dir().join("server.pem");
+    std::fs::write(&certificate, certified.cert.pem()).unwrap();
+    std::fs::write(builder.dir().join("server.key"), certified.signing_key.serialize_pem()).unwrap();
+    let world = builder.start().await;
+
+    let base_url = format!("https://{}", world.address);
+    let trusting = move || play_native_trusting(SCRIPT, (&base_url, Some(&certificate)), &["tools", "stream_tools"]);
+    for call in off_runtime(trusting).await {
+        assert_eq!(call["ok"], true, "{call}");
+    }
+    let events = world.events(2).await;
+    assert_counted(&events[0]["data"], "bedrock.converse", (Some(51), Some(78)));
+    assert_counted(&events[1]["data"], "bedrock.converse", (Some(1004), Some(9)));
+    assert_eq!((&events[0]["data"]["key_id"], &events[1]["data"]["key_id"]), (&json!("good"), &json!("good")));
+    assert!(upstream.asked().iter().all(|asked| asked.headers["authorization"] == "Bearer sk-upstream"));
 }
 
 #[tokio::test]
@@ -87,8 +115,8 @@ async fn an_exception_in_a_stream_is_the_clients_and_is_told() {
 #[tokio::test]
 async fn a_signed_request_passes_as_it_was_signed_but_for_its_host() {
     let upstream = Mock::start(answer).await;
-    let world = World::before(&upstream).start().await;
-    let calls = played(&world, SCRIPT, &["signed"]).await;
+    let world = World::before(&upstream).passing().start().await;
+    let calls = played(&world, SCRIPT, &["profile"]).await;
     assert_counted(&calls[0].1, "bedrock.converse", (Some(51), Some(78)));
 
     let asked = upstream.asked().remove(0);

@@ -7,7 +7,7 @@ use crate::support::{Asked, Mock, Reply, World};
 
 const SCRIPT: &str = "google_python.py";
 const VERTEX: &str = "/v1beta1/projects/p-1/locations/us-central1/publishers/google/models/";
-const GEMINI: &str = "/v1beta/models/";
+const GEMINI: &str = "/v1/models/";
 const WHOLE: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Hi"},{"functionCall":{"name":"now","args":{"zone":"CET"}}}],
     "role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":29,
     "thoughtsTokenCount":282,"totalTokenCount":320},"modelVersion":"gemini-demo-001"}"#;
@@ -60,7 +60,7 @@ fn assert_stream((seen, event): &(Value, Value)) {
 #[tokio::test]
 async fn googles_client_sees_recorded_answers_as_they_were_and_each_is_counted() {
     let upstream = Mock::start(answer).await;
-    let world = World::before(&upstream).start().await;
+    let world = World::before(&upstream).passing().start().await;
     let calls = played(&world, SCRIPT, &["tools", "stream_tools", "embed", "count"]).await;
 
     let [whole, stream, embed, count] = calls.as_slice() else { panic!("four calls") };
@@ -76,7 +76,7 @@ async fn googles_client_sees_recorded_answers_as_they_were_and_each_is_counted()
 #[tokio::test]
 async fn googles_client_for_vertex_is_counted_under_vertexs_paths() {
     let upstream = Mock::start(answer).await;
-    let world = World::before(&upstream).start().await;
+    let world = World::before(&upstream).passing().start().await;
     let calls = played(&world, SCRIPT, &["vertex_tools", "vertex_stream_tools", "vertex_embed"]).await;
 
     let [whole, stream, embed] = calls.as_slice() else { panic!("three calls") };

@@ -1,4 +1,7 @@
-"""AWS's official client for Python with an endpoint of its own, signing its requests or with a bearer key; see play.py."""
+"""AWS's official client for Python with an endpoint of its own; see play.py.
+
+It sends a bearer key over TLS only, so with a base URL of `http` it signs its requests with a temporary credential.
+"""
 
 import json
 import os
@@ -27,13 +30,21 @@ TOOLS = {
 }
 
 
-class Clients:
-    def __init__(self):
-        options = {"service_name": "bedrock-runtime", "endpoint_url": BASE_URL, "region_name": "us-east-1"}
-        options["config"] = Config(proxies={}, retries={"total_max_attempts": 1})
-        self.signing = boto3.client(**options, aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret")
+def connected():
+    credential = {}
+    if BASE_URL.startswith("https:"):
         os.environ["AWS_BEARER_TOKEN_BEDROCK"] = KEY
-        self.bearing = boto3.client(**options)
+    else:
+        credential = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "s", "aws_session_token": "session"}
+    config = Config(proxies={}, retries={"total_max_attempts": 1})
+    return boto3.client(
+        "bedrock-runtime",
+        endpoint_url=BASE_URL,
+        region_name="us-east-1",
+        verify=os.environ.get("CA"),
+        config=config,
+        **credential,
+    )
 
 
 def whole(client, model=MODEL, **options):
@@ -79,13 +90,12 @@ def stream_invoke(client):
 
 
 SCENARIOS = {
-    "tools": lambda clients: whole(clients.bearing, toolConfig=TOOLS),
-    "stream_tools": lambda clients: stream(clients.bearing, toolConfig=TOOLS),
-    "invoke": lambda clients: invoke(clients.bearing),
-    "stream_invoke": lambda clients: stream_invoke(clients.bearing),
-    "profile": lambda clients: whole(clients.bearing, PROFILE),
-    "failing": lambda clients: stream(clients.bearing, "failing"),
-    "signed": lambda clients: whole(clients.signing, PROFILE),
+    "tools": lambda client: whole(client, toolConfig=TOOLS),
+    "stream_tools": lambda client: stream(client, toolConfig=TOOLS),
+    "invoke": invoke,
+    "stream_invoke": stream_invoke,
+    "profile": lambda client: whole(client, PROFILE),
+    "failing": lambda client: stream(client, "failing"),
 }
 
-play(f"boto3 {boto3.__version__}", Clients(), SCENARIOS, (BotoCoreError, ClientError))
+play(f"boto3 {boto3.__version__}", connected(), SCENARIOS, (BotoCoreError, ClientError))
