@@ -15,7 +15,11 @@ pub(crate) fn play_native(name: &str, base_url: &str, scenarios: &[&str]) -> Vec
 }
 
 /// As [`play_native`], for a base URL of `https` whose certificate is signed by the one in this file.
-pub(crate) fn play_native_trusting(name: &str, (base_url, ca): (&str, Option<&Path>), scenarios: &[&str]) -> Vec<Value> {
+pub(crate) fn play_native_trusting(
+    name: &str,
+    (base_url, ca): (&str, Option<&Path>),
+    scenarios: &[&str],
+) -> Vec<Value> {
     let mut command = limited(installed("sdks/bin/python"));
     command.arg(script("sdks").join(name)).args(scenarios);
     command.env("BASE_URL", base_url).env("KEY", "sk-good");
