@@ -68,6 +68,13 @@ enum State {
     Ended,
 }
 
+/// What came while the last event waited.
+enum Came {
+    Frame(Result<Frame<Bytes>, Failure>),
+    End,
+    Nothing,
+}
+
 /// What the client gets once the event is recorded.
 #[derive(Debug)]
 enum Last {
@@ -79,6 +86,12 @@ enum Last {
     Failure(Failure),
     /// The end.
     Nothing,
+}
+
+impl State {
+    fn lingering(held: VecDeque<Bytes>) -> Self {
+        Self::Lingering(Box::pin(tokio::time::sleep(LINGER)), held)
+    }
 }
 
 impl Tap {
@@ -143,8 +156,7 @@ impl Tap {
             return;
         }
         if draft.reading.may_go_on && !ended {
-            let sleep = Box::pin(tokio::time::sleep(LINGER));
-            self.state = State::Lingering(sleep, self.out.split_off(before));
+            self.state = State::lingering(self.out.split_off(before));
             return;
         }
         flow.watch.end(draft, if ended { Close::Whole } else { Close::Broken }, &mut self.out);
@@ -157,31 +169,29 @@ impl Tap {
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(last));
     }
 
-    /// What came while the last event waited: more of the stream, its end, or nothing in time.
-    fn linger(&mut self, frame: Option<Option<Result<Frame<Bytes>, Failure>>>) {
+    /// The last event has waited: for more of the stream, its end, or nothing.
+    fn waited(&mut self, came: Came) {
         let State::Lingering(_, held) = &mut self.state else { return };
         let mut held = std::mem::take(held);
         let Some(flow) = &mut self.flow else { return };
-        let close = if matches!(frame, Some(None)) { Close::Whole } else { Close::Broken };
-        match (frame, flow.exchange.draft()) {
-            (Some(Some(Ok(frame))), Some(draft)) if frame.is_data() => {
-                let chunk = frame.into_data().unwrap_or_default();
-                flow.watch.chunk(draft, chunk, &mut held);
+        let Some(draft) = flow.exchange.draft() else { return };
+        let (close, frame) = match came {
+            Came::Frame(Ok(frame)) if frame.is_data() => {
+                flow.watch.chunk(draft, frame.into_data().unwrap_or_default(), &mut held);
                 if draft.reading.done {
-                    let sleep = Box::pin(tokio::time::sleep(LINGER));
-                    self.state = State::Lingering(sleep, held);
+                    self.state = State::lingering(held);
                 } else {
                     self.out.extend(held);
                     self.state = State::Reading;
                 }
                 return;
             }
-            (frame, Some(draft)) => {
-                flow.watch.end(draft, close, &mut held);
-                self.after = frame.flatten();
-            }
-            (_, None) => {}
-        }
+            Came::Frame(frame) => (Close::Broken, Some(frame)),
+            Came::End => (Close::Whole, None),
+            Came::Nothing => (Close::Broken, None),
+        };
+        flow.watch.end(draft, close, &mut held);
+        self.after = frame;
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(held));
     }
 
@@ -244,14 +254,14 @@ impl Body for Tap {
                 }
                 State::Lingering(sleep, _) => {
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    let frame = match Pin::new(&mut flow.body).poll_frame(cx) {
-                        Poll::Ready(frame) => Some(frame),
+                    let came = match Pin::new(&mut flow.body).poll_frame(cx) {
+                        Poll::Ready(frame) => frame.map_or(Came::End, Came::Frame),
                         Poll::Pending => {
                             ready!(sleep.as_mut().poll(cx));
-                            None
+                            Came::Nothing
                         }
                     };
-                    this.linger(frame);
+                    this.waited(came);
                 }
                 State::Sealing(sealing, _) => {
                     ready!(sealing.poll(cx));
