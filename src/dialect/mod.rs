@@ -5,14 +5,18 @@
 //! cutting a body into payloads is `meter::framing`. One file or folder per format; [`route`] chooses by path.
 
 mod ask;
+mod brconnector;
 mod counts;
 mod flags;
 mod lenient;
+mod llmstudio;
 pub mod openai;
 mod reading;
 pub mod refusal;
 mod unknown;
+mod usageguard;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use http::Method;
@@ -52,6 +56,20 @@ pub enum Operation {
 }
 
 impl Operation {
+    const ALL: [Self; 11] = [
+        Self::Chat,
+        Self::Completion,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Image,
+        Self::Speech,
+        Self::Transcription,
+        Self::Moderation,
+        Self::CountTokens,
+        Self::Realtime,
+        Self::Other,
+    ];
+
     /// As written in events and metric labels.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,6 +106,14 @@ impl Route {
     /// The dialect's name in events, such as `openai.chat`.
     pub fn name(&self) -> &'static str {
         self.dialect.name(self.operation)
+    }
+
+    /// In whose words clients of this route are refused. What no dialect knows goes by its path.
+    pub fn style(&self, path: &str) -> refusal::Style {
+        match self.operation {
+            Operation::Other => refusal::Style::of_path(path),
+            _ => self.dialect.style(),
+        }
     }
 }
 
@@ -135,34 +161,53 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         Streams::Events
     }
 
+    /// The request's body with a wish for usage in the stream added, where this format leaves usage out unless asked.
+    fn ask_for_usage(&self, _body: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
     /// In whose words its clients are refused.
     fn style(&self) -> refusal::Style {
         refusal::Style::OpenAi
     }
 }
 
-/// Chooses the dialect of a request by its path (without query). What no dialect knows is passed through as `unknown`.
+/// Which of a family's operations a path (without slash at its end) names.
+type Family = fn(&str) -> Option<Route>;
+
+/// The formats by their paths, each with the choice that allows no other. Each looks at the end of the path only:
+/// gateways put prefixes in front. The first that knows a path has it.
+const FAMILIES: [(DialectChoice, Family); 4] = [
+    (DialectChoice::OpenAi, openai::route),
+    (DialectChoice::UsageGuard, usageguard::route),
+    (DialectChoice::LlmStudio, llmstudio::route),
+    (DialectChoice::BrConnector, brconnector::route),
+];
+
+/// Every format.
+const DIALECTS: [&dyn Dialect; 5] =
+    [&openai::OpenAi, &usageguard::UsageGuard, &llmstudio::LlmStudio, &brconnector::BrConnector, &unknown::Unknown];
+
+/// Chooses the dialect of a request by its path (without query), among all or those of one family. What none of them
+/// knows is passed through as `unknown`, which finds usage of the common shapes too.
 pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
-    match choice {
-        // OpenAI's other endpoints (images, audio, files) have no shape in common: `unknown` finds their usage too.
-        DialectChoice::Auto | DialectChoice::OpenAi => by_path(method, path),
-    }
+    let path = path.trim_end_matches('/');
+    let mut families = FAMILIES.iter().filter(|(of, _)| choice == DialectChoice::Auto || choice == *of);
+    let known = (method == Method::POST).then(|| families.find_map(|(_, family)| family(path))).flatten();
+    known.unwrap_or(Route { dialect: &unknown::Unknown, operation: Operation::Other })
 }
 
-/// The formats by their paths. Each looks at the end of the path only: gateways put prefixes in front.
-const FAMILIES: [fn(&str) -> Option<Route>; 1] = [openai::route];
-
-fn by_path(method: &Method, path: &str) -> Route {
-    let path = path.trim_end_matches('/');
-    let known = (method == Method::POST).then(|| FAMILIES.iter().find_map(|family| family(path))).flatten();
-    known.unwrap_or(Route { dialect: &unknown::Unknown, operation: Operation::Other })
+/// Every name by which an event may call its dialect.
+pub fn names() -> BTreeSet<&'static str> {
+    DIALECTS.iter().flat_map(|dialect| Operation::ALL.map(|operation| dialect.name(operation))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use http::Method;
 
-    use super::{Operation, route};
+    use super::refusal::Style;
+    use super::{Operation, names, route};
     use crate::config::DialectChoice;
 
     #[test]
@@ -175,6 +220,10 @@ mod tests {
             ("/v1/completions", "openai.completions", Operation::Completion),
             ("/v1/engines/davinci/completions", "openai.completions", Operation::Completion),
             ("/v1/embeddings", "openai.embeddings", Operation::Embeddings),
+            ("/v1/inference/chat", "usageguard.chat", Operation::Chat),
+            ("/v1/inference/completion", "usageguard.completion", Operation::Completion),
+            ("/api/engine/chat/openai", "llmstudio.chat", Operation::Chat),
+            ("/api/engine/chat/", "unknown", Operation::Other),
             ("/v1/models", "unknown", Operation::Other),
             ("/v1/mychat/completionsx", "unknown", Operation::Other),
             ("/", "unknown", Operation::Other),
@@ -182,7 +231,34 @@ mod tests {
         for (path, name, operation) in cases {
             let route = route(DialectChoice::Auto, &Method::POST, path);
             assert_eq!((route.name(), route.operation), (name, operation), "{path}");
+            assert!(names().contains(name), "{name} is listed");
         }
+    }
+
+    #[test]
+    fn a_configured_family_allows_no_other() {
+        let cases = [
+            (DialectChoice::OpenAi, "/v1/chat/completions", "openai.chat"),
+            (DialectChoice::OpenAi, "/v1/inference/chat", "unknown"),
+            (DialectChoice::UsageGuard, "/v1/inference/chat", "usageguard.chat"),
+            (DialectChoice::UsageGuard, "/v1/chat/completions", "unknown"),
+            (DialectChoice::LlmStudio, "/engine/api/engine/chat/openai", "llmstudio.chat"),
+            (DialectChoice::BrConnector, "/v1/chat/completions", "brconnector.chat"),
+            (DialectChoice::BrConnector, "/v1/embeddings", "brconnector.embeddings"),
+        ];
+        for (choice, path, name) in cases {
+            assert_eq!(route(choice, &Method::POST, path).name(), name, "{choice:?} {path}");
+        }
+    }
+
+    #[test]
+    fn the_dialect_says_how_its_clients_are_refused_and_the_path_where_none_is_known() {
+        let style = |choice, path| route(choice, &Method::POST, path).style(path);
+        assert_eq!(style(DialectChoice::Auto, "/v1/chat/completions"), Style::OpenAi);
+        assert_eq!(style(DialectChoice::BrConnector, "/v1/chat/completions"), Style::BrConnector);
+        assert_eq!(style(DialectChoice::Auto, "/v1/inference/chat"), Style::UsageGuard);
+        assert_eq!(style(DialectChoice::Auto, "/v1/messages/batches"), Style::Anthropic);
+        assert_eq!(style(DialectChoice::Auto, "/v1/models"), Style::OpenAi);
     }
 
     #[test]

@@ -121,6 +121,15 @@ impl Failure {
         }
     }
 
+    /// What the client is told in the middle of a stream, where the fault is not its own.
+    pub fn mid_stream(&self) -> Option<Reject> {
+        match (self.blame(), &self.cause) {
+            (Blame::Client, _) => None,
+            (_, Cause::IdleTimeout) => Some(Reject::UpstreamStalled),
+            _ => Some(Reject::UpstreamCut),
+        }
+    }
+
     /// Whether nothing can have reached the model, so that trying again cannot make it run twice.
     pub fn may_retry(&self) -> bool {
         matches!(self.cause, Cause::Unreachable | Cause::ConnectTimeout | Cause::Tls | Cause::NotSent)
