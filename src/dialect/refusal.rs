@@ -68,7 +68,7 @@ impl Style {
 
 /// The whole answer to a refused request. `now` is only for headers that state a time of day.
 pub fn render(style: Style, reject: &Reject, id: &RequestId, now: Timestamp) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body::of(style, reject, id)));
+    let mut response = Response::new(Bytes::from(body::of(style, reject, id.as_str())));
     *response.status_mut() = style.status(reject);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

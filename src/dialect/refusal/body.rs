@@ -5,7 +5,7 @@ use serde_json::json;
 
 use http::StatusCode;
 
-use super::{LimitState, Limited, Reject, RequestId, Style};
+use super::{LimitState, Limited, Reject, Style};
 
 #[derive(Serialize)]
 struct OpenAiBody<'a> {
@@ -34,7 +34,7 @@ struct AnthropicError<'a> {
 }
 
 /// The body.
-pub(super) fn of(style: Style, reject: &Reject, id: &RequestId) -> String {
+pub(super) fn of(style: Style, reject: &Reject, id: &str) -> String {
     let row = reject.row();
     let message = &message(reject);
     let written = match style {
@@ -44,7 +44,7 @@ pub(super) fn of(style: Style, reject: &Reject, id: &RequestId) -> String {
         Style::Anthropic => serde_json::to_string(&AnthropicBody {
             r#type: "error",
             error: AnthropicError { r#type: anthropic_type(row.status), message },
-            request_id: id.as_str(),
+            request_id: id,
         }),
         Style::Google => serde_json::to_string(
             &json!({"error": {"code": row.status.as_u16(), "message": message, "status": google_status(row.status)}}),
@@ -52,7 +52,7 @@ pub(super) fn of(style: Style, reject: &Reject, id: &RequestId) -> String {
         Style::Bedrock | Style::Cohere => serde_json::to_string(&json!({"message": message})),
         Style::Ollama => serde_json::to_string(&json!({"error": message})),
         Style::UsageGuard => serde_json::to_string(&json!({
-            "requestId": id.as_str(),
+            "requestId": id,
             "error": {"code": usageguard_code(reject), "message": message, "details": null, "docUrl": null},
         })),
         Style::LlmStudio => serde_json::to_string(&json!({"detail": message})),

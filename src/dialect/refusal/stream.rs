@@ -5,11 +5,11 @@ use bytes::Bytes;
 use flate2::Crc;
 use serde_json::json;
 
-use super::{Reject, RequestId, Style, body};
+use super::{Reject, Style, body};
 use crate::dialect::Streams;
 
 /// The event, for a stream that is cut this way; `None` where no further document would be understood.
-pub fn mid_stream(style: Style, streams: Streams, reject: &Reject, id: &RequestId) -> Option<Bytes> {
+pub fn mid_stream(style: Style, streams: Streams, reject: &Reject, id: &str) -> Option<Bytes> {
     let event = match streams {
         Streams::Events => server_sent(style, reject, id).into_bytes(),
         Streams::Lines => format!("{}\n", body::of(style, reject, id)).into_bytes(),
@@ -20,7 +20,7 @@ pub fn mid_stream(style: Style, streams: Streams, reject: &Reject, id: &RequestI
     Some(event.into())
 }
 
-fn server_sent(style: Style, reject: &Reject, id: &RequestId) -> String {
+fn server_sent(style: Style, reject: &Reject, id: &str) -> String {
     match style {
         Style::Anthropic => format!("event: error\ndata: {}\n\n", body::of(style, reject, id)),
         // Its streams have no event for errors; the last one says how the answer ended.

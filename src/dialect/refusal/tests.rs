@@ -142,7 +142,6 @@ const ALL: [Style; 9] = [
 #[test]
 fn every_style_says_it_in_its_own_words() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/refusals.txt");
-    let id: RequestId = serde_json::from_str("\"req_1\"").unwrap();
     let mut text = String::new();
     for style in ALL {
         for reject in [
@@ -159,7 +158,7 @@ fn every_style_says_it_in_its_own_words() {
             text.push_str(&format!("{style:?}: {}\n{}\n{body}\n\n", status.as_u16(), lines(&headers).join("\n")));
         }
         for streams in [Streams::Events, Streams::Lines, Streams::Frames, Streams::Objects] {
-            let event = mid_stream(style, streams, &Reject::UpstreamCut, &id);
+            let event = mid_stream(style, streams, &Reject::UpstreamCut, "req_1");
             let event = event.map_or_else(|| "none".to_owned(), |event| event.escape_ascii().to_string());
             text.push_str(&format!("{style:?} in a stream of {streams:?}: {event}\n"));
         }
@@ -181,8 +180,7 @@ fn brconnectors_clients_know_400_alone_for_what_they_did_wrong() {
 
 #[test]
 fn an_exception_frame_is_sound() {
-    let id: RequestId = serde_json::from_str("\"req_1\"").unwrap();
-    let frame = mid_stream(Style::Bedrock, Streams::Frames, &Reject::ShuttingDown, &id).unwrap();
+    let frame = mid_stream(Style::Bedrock, Streams::Frames, &Reject::ShuttingDown, "req_1").unwrap();
     let number = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap()) as usize;
     let crc = |bytes: &[u8]| {
         let mut crc = flate2::Crc::new();

@@ -4,14 +4,15 @@
 
 mod choose;
 mod cutter;
+mod inflate;
 mod lines;
 mod sse;
 mod whole;
 
 use crate::dialect::Payload;
 
-pub use choose::is_encoded;
 pub use cutter::Cutter;
+pub use inflate::{Encoded, Inflate, Stop};
 pub use lines::Lines;
 pub use sse::Sse;
 pub use whole::Whole;
