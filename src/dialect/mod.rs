@@ -4,22 +4,30 @@
 //! or a panic: answers are other people's bytes. It works on payloads (one stream event's data, or one whole body);
 //! cutting a body into payloads is `meter::framing`. One file or folder per format; [`route`] chooses by path.
 
+mod anthropic;
 mod ask;
+mod bedrock;
 mod brconnector;
+mod cohere;
 mod counts;
 mod flags;
+mod google;
 mod lenient;
 mod llmstudio;
+mod ollama;
 pub mod openai;
+mod path;
 mod reading;
 pub mod refusal;
+mod scan;
+mod size;
 mod unknown;
 mod usageguard;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::config::DialectChoice;
 
@@ -153,6 +161,9 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads what a request asks for. Some formats name the model in the path, so it is given too (without query).
     fn read_request(&self, path: &str, body: &[u8]) -> Result<Ask, AskError>;
 
+    /// Reads what an answer's head says, before its body.
+    fn read_head(&self, _headers: &HeaderMap, _reading: &mut Reading) {}
+
     /// Reads one payload into `reading`. What cannot be read sets a flag there.
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
 
@@ -172,98 +183,59 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     }
 }
 
-/// Which of a family's operations a path (without slash at its end) names.
-type Family = fn(&str) -> Option<Route>;
+/// The formats of one provider.
+struct Family {
+    /// The choice that allows no other.
+    choice: DialectChoice,
+    /// Which of its formats and operations a path (without slash at its end) names.
+    route: fn(&str) -> Option<Route>,
+    /// All that `route` may choose.
+    dialects: &'static [&'static dyn Dialect],
+}
 
-/// The formats by their paths, each with the choice that allows no other. Each looks at the end of the path only:
-/// gateways put prefixes in front. The first that knows a path has it.
-const FAMILIES: [(DialectChoice, Family); 4] = [
-    (DialectChoice::OpenAi, openai::route),
-    (DialectChoice::UsageGuard, usageguard::route),
-    (DialectChoice::LlmStudio, llmstudio::route),
-    (DialectChoice::BrConnector, brconnector::route),
+const fn family(
+    choice: DialectChoice,
+    route: fn(&str) -> Option<Route>,
+    dialects: &'static [&'static dyn Dialect],
+) -> Family {
+    Family { choice, route, dialects }
+}
+
+/// Each looks at the end of a path only: gateways put prefixes in front. The first that knows a path has it.
+const FAMILIES: [Family; 10] = [
+    family(DialectChoice::Anthropic, anthropic::route, &[&anthropic::Anthropic]),
+    family(DialectChoice::Cohere, cohere::route, &[&cohere::V1, &cohere::V2]),
+    family(DialectChoice::Ollama, ollama::route, &[&ollama::Ollama]),
+    family(DialectChoice::OpenAi, openai::route, &[&openai::OpenAi]),
+    family(
+        DialectChoice::Google,
+        google::route,
+        &[&google::GenerateContent, &google::EmbedContent, &google::CountTokens],
+    ),
+    family(DialectChoice::Bedrock, bedrock::route, &[&bedrock::Converse, &bedrock::Invoke, &bedrock::CountTokens]),
+    family(DialectChoice::UsageGuard, usageguard::route, &[&usageguard::UsageGuard]),
+    family(DialectChoice::LlmStudio, llmstudio::route, &[&llmstudio::LlmStudio]),
+    // By their paths these are OpenAI's and Anthropic's.
+    family(DialectChoice::BrConnector, brconnector::route, &[&brconnector::BrConnector]),
+    family(DialectChoice::BrConnector, anthropic::route, &[]),
 ];
-
-/// Every format.
-const DIALECTS: [&dyn Dialect; 5] =
-    [&openai::OpenAi, &usageguard::UsageGuard, &llmstudio::LlmStudio, &brconnector::BrConnector, &unknown::Unknown];
+const UNKNOWN: &dyn Dialect = &unknown::Unknown;
 
 /// Chooses the dialect of a request by its path (without query), among all or those of one family. What none of them
 /// knows is passed through as `unknown`, which finds usage of the common shapes too.
 pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
-    let mut families = FAMILIES.iter().filter(|(of, _)| choice == DialectChoice::Auto || choice == *of);
-    let known = (method == Method::POST).then(|| families.find_map(|(_, family)| family(path))).flatten();
-    known.unwrap_or(Route { dialect: &unknown::Unknown, operation: Operation::Other })
+    let mut families = FAMILIES.iter().filter(|family| choice == DialectChoice::Auto || choice == family.choice);
+    let known = (method == Method::POST).then(|| families.find_map(|family| (family.route)(path))).flatten();
+    known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other })
 }
 
 /// Every name by which an event may call its dialect.
 pub fn names() -> BTreeSet<&'static str> {
-    DIALECTS.iter().flat_map(|dialect| Operation::ALL.map(|operation| dialect.name(operation))).collect()
+    let known = FAMILIES.iter().flat_map(|family| family.dialects);
+    let all = known.chain([&UNKNOWN]);
+    all.flat_map(|dialect| Operation::ALL.map(|operation| dialect.name(operation))).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use http::Method;
-
-    use super::refusal::Style;
-    use super::{Operation, names, route};
-    use crate::config::DialectChoice;
-
-    #[test]
-    fn the_path_chooses_dialect_and_operation_under_any_prefix() {
-        let cases = [
-            ("/v1/chat/completions", "openai.chat", Operation::Chat),
-            ("/chat/completions", "openai.chat", Operation::Chat),
-            ("/v1/v1/chat/completions/", "openai.chat", Operation::Chat),
-            ("/openai/deployments/my-gpt/chat/completions", "openai.chat", Operation::Chat),
-            ("/v1/completions", "openai.completions", Operation::Completion),
-            ("/v1/engines/davinci/completions", "openai.completions", Operation::Completion),
-            ("/v1/embeddings", "openai.embeddings", Operation::Embeddings),
-            ("/v1/inference/chat", "usageguard.chat", Operation::Chat),
-            ("/v1/inference/completion", "usageguard.completion", Operation::Completion),
-            ("/api/engine/chat/openai", "llmstudio.chat", Operation::Chat),
-            ("/api/engine/chat/", "unknown", Operation::Other),
-            ("/v1/models", "unknown", Operation::Other),
-            ("/v1/mychat/completionsx", "unknown", Operation::Other),
-            ("/", "unknown", Operation::Other),
-        ];
-        for (path, name, operation) in cases {
-            let route = route(DialectChoice::Auto, &Method::POST, path);
-            assert_eq!((route.name(), route.operation), (name, operation), "{path}");
-            assert!(names().contains(name), "{name} is listed");
-        }
-    }
-
-    #[test]
-    fn a_configured_family_allows_no_other() {
-        let cases = [
-            (DialectChoice::OpenAi, "/v1/chat/completions", "openai.chat"),
-            (DialectChoice::OpenAi, "/v1/inference/chat", "unknown"),
-            (DialectChoice::UsageGuard, "/v1/inference/chat", "usageguard.chat"),
-            (DialectChoice::UsageGuard, "/v1/chat/completions", "unknown"),
-            (DialectChoice::LlmStudio, "/engine/api/engine/chat/openai", "llmstudio.chat"),
-            (DialectChoice::BrConnector, "/v1/chat/completions", "brconnector.chat"),
-            (DialectChoice::BrConnector, "/v1/embeddings", "brconnector.embeddings"),
-        ];
-        for (choice, path, name) in cases {
-            assert_eq!(route(choice, &Method::POST, path).name(), name, "{choice:?} {path}");
-        }
-    }
-
-    #[test]
-    fn the_dialect_says_how_its_clients_are_refused_and_the_path_where_none_is_known() {
-        let style = |choice, path| route(choice, &Method::POST, path).style(path);
-        assert_eq!(style(DialectChoice::Auto, "/v1/chat/completions"), Style::OpenAi);
-        assert_eq!(style(DialectChoice::BrConnector, "/v1/chat/completions"), Style::BrConnector);
-        assert_eq!(style(DialectChoice::Auto, "/v1/inference/chat"), Style::UsageGuard);
-        assert_eq!(style(DialectChoice::Auto, "/v1/messages/batches"), Style::Anthropic);
-        assert_eq!(style(DialectChoice::Auto, "/v1/models"), Style::OpenAi);
-    }
-
-    #[test]
-    fn only_post_asks_a_model() {
-        let route = route(DialectChoice::OpenAi, &Method::GET, "/v1/chat/completions");
-        assert_eq!((route.name(), route.operation.as_str()), ("unknown", "other"));
-    }
-}
+mod tests;

@@ -29,6 +29,9 @@ use crate::upstream::{Answer, Failure};
 /// A cut that is announced waits this long, for a connection that is cut throws away what it has not written.
 const WRITING: Duration = Duration::from_millis(20);
 
+/// How long the end of a stream is awaited that may yet go on.
+const LINGER: Duration = Duration::from_millis(50);
+
 /// What is asked of a tap besides watching.
 #[derive(Clone, Copy, Debug)]
 pub struct Duties {
@@ -46,6 +49,8 @@ pub struct Tap {
     flow: Option<Flow>,
     out: VecDeque<Bytes>,
     state: State,
+    /// What came after the last event and is passed on after it: trailers, or the failure that cut the body.
+    after: Option<Result<Frame<Bytes>, Failure>>,
     disconnect: Disconnect,
     /// Resolves when this process cuts its streams; only streams can say so to their clients.
     ending: Option<Pin<Box<OwnedNotified>>>,
@@ -54,6 +59,8 @@ pub struct Tap {
 #[derive(Debug)]
 enum State {
     Reading,
+    /// The last event has come, but of a kind that others may follow: it waits a moment for them or for the end.
+    Lingering(Pin<Box<Sleep>>, VecDeque<Bytes>),
     /// The event is being recorded; then `Last` is released.
     Sealing(Sealing, Last),
     /// Recorded, but the upstream has not ended the body yet.
@@ -91,6 +98,7 @@ impl Tap {
             if duties.hide_usage {
                 draft.event.data.flag("usage_injected");
             }
+            draft.route.dialect.read_head(&headers, &mut draft.reading);
             if matches!(encoded, Encoded::Unreadable) {
                 draft.event.data.flag("meter_encoded");
             }
@@ -102,13 +110,9 @@ impl Tap {
         }
         let watch = Watch::new(framing, duties.hide_usage && stream).through(encoded);
         let state = if ended { State::Ended } else { State::Reading };
-        let mut response = Response::new(Self {
-            flow: Some(Flow { body, exchange, watch }),
-            out: VecDeque::new(),
-            state,
-            disconnect: duties.disconnect,
-            ending,
-        });
+        let (flow, out) = (Some(Flow { body, exchange, watch }), VecDeque::new());
+        let disconnect = duties.disconnect;
+        let mut response = Response::new(Self { flow, out, state, after: None, disconnect, ending });
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
@@ -159,6 +163,11 @@ impl Tap {
             draft.note_progress();
             return;
         }
+        if draft.reading.may_go_on && !ended {
+            let sleep = Box::pin(tokio::time::sleep(LINGER));
+            self.state = State::Lingering(sleep, self.out.split_off(before));
+            return;
+        }
         flow.watch.end(draft, if ended { Close::Whole } else { Close::Broken }, &mut self.out);
         let mut last = self.out.split_off(before);
         if let (Seen::Last(at), true) = (seen, draft.needs_counting()) {
@@ -167,6 +176,34 @@ impl Tap {
             self.out.extend(first.map(|bytes| bytes.split_to(at)));
         }
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(last));
+    }
+
+    /// What came while the last event waited: more of the stream, its end, or nothing in time.
+    fn linger(&mut self, frame: Option<Option<Result<Frame<Bytes>, Failure>>>) {
+        let State::Lingering(_, held) = &mut self.state else { return };
+        let mut held = std::mem::take(held);
+        let Some(flow) = &mut self.flow else { return };
+        let close = if matches!(frame, Some(None)) { Close::Whole } else { Close::Broken };
+        match (frame, flow.exchange.draft()) {
+            (Some(Some(Ok(frame))), Some(draft)) if frame.is_data() => {
+                let chunk = frame.into_data().unwrap_or_default();
+                flow.watch.chunk(draft, chunk, &mut held);
+                if draft.reading.done {
+                    let sleep = Box::pin(tokio::time::sleep(LINGER));
+                    self.state = State::Lingering(sleep, held);
+                } else {
+                    self.out.extend(held);
+                    self.state = State::Reading;
+                }
+                return;
+            }
+            (frame, Some(draft)) => {
+                flow.watch.end(draft, close, &mut held);
+                self.after = frame.flatten();
+            }
+            (_, None) => {}
+        }
+        self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(held));
     }
 
     fn release(&mut self, last: Last) -> Option<Result<Frame<Bytes>, Failure>> {
@@ -209,6 +246,17 @@ impl Body for Tap {
                         }
                     }
                 }
+                State::Lingering(sleep, _) => {
+                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
+                    let frame = match Pin::new(&mut flow.body).poll_frame(cx) {
+                        Poll::Ready(frame) => Some(frame),
+                        Poll::Pending => {
+                            ready!(sleep.as_mut().poll(cx));
+                            None
+                        }
+                    };
+                    this.linger(frame);
+                }
                 State::Sealing(sealing, _) => {
                     ready!(sealing.poll(cx));
                     if let State::Sealing(_, last) = std::mem::replace(&mut this.state, State::Ended) {
@@ -220,6 +268,9 @@ impl Body for Tap {
                     }
                 }
                 State::Trailing => {
+                    if let Some(after) = this.after.take() {
+                        return Poll::Ready(Some(after));
+                    }
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
                     return Pin::new(&mut flow.body).poll_frame(cx);
                 }
@@ -238,8 +289,8 @@ impl Body for Tap {
         let trailed = || self.flow.as_ref().is_none_or(|flow| flow.body.is_end_stream());
         match self.state {
             State::Ended => self.out.is_empty(),
-            State::Trailing => self.out.is_empty() && trailed(),
-            State::Reading | State::Sealing(..) | State::Cutting(..) => false,
+            State::Trailing => self.out.is_empty() && self.after.is_none() && trailed(),
+            State::Reading | State::Lingering(..) | State::Sealing(..) | State::Cutting(..) => false,
         }
     }
 

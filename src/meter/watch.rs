@@ -109,18 +109,15 @@ impl Watch {
 
     /// Reads what a compressed chunk holds. Places in that are no places in the chunk.
     fn look_into(&mut self, draft: &mut Draft, chunk: &[u8], mut inflate: Inflate) -> Seen {
-        let mut seen = Seen::More;
         let fed = inflate.feed(chunk, &mut |piece| {
-            if self.read(draft, &Bytes::copy_from_slice(piece)) != Seen::More {
-                seen = Seen::Last(0);
-            }
+            self.read(draft, &Bytes::copy_from_slice(piece));
         });
         match fed {
             Ok(()) => self.inflate = Some(inflate),
             Err(Stop::TooMuch) => self.stop_reading(draft, "meter_truncated"),
             Err(Stop::Broken) => self.stop_reading(draft, "meter_encoded"),
         }
-        seen
+        if draft.reading.done { Seen::Last(0) } else { Seen::More }
     }
 
     fn read(&mut self, draft: &mut Draft, piece: &Bytes) -> Seen {
@@ -145,9 +142,8 @@ impl Watch {
             }
             delivered.frames += u64::from(!span.hidden);
             contents += u64::from(reading.had_content);
-            if reading.done && last.is_none() {
-                last = Some(event.start.unwrap_or(0));
-            }
+            // What says that it is done and then goes on was not.
+            last = if reading.done { last.or(Some(event.start.unwrap_or(0))) } else { None };
         });
         if contents > 0 {
             delivered.content_frames += contents;
@@ -197,8 +193,11 @@ impl Watch {
                 let hidden = read_last(stream, self.hide.as_ref(), (draft, close));
                 if stream.truncated() {
                     draft.reading.flag(Flags::METER_TRUNCATED);
-                    draft.unread = true;
                 }
+                if stream.damaged() {
+                    draft.reading.flag(Flags::METER_ERROR);
+                }
+                draft.unread |= stream.truncated() || stream.damaged();
                 return hidden;
             }
             Framing::Whole(whole) if whole.truncated() => {

@@ -6,7 +6,7 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 
-use super::{Cutter, Framing, Lines, Sse, Whole};
+use super::{Cutter, Frames, Framing, Lines, Objects, Sse, Whole};
 use crate::dialect::Streams;
 
 /// The content types of one JSON text on each line. None of them is registered; these are in use.
@@ -31,16 +31,21 @@ impl Framing {
             Self::Stream(Cutter::Events(Sse::default()))
         } else if LINES.into_iter().any(is) {
             Self::Stream(Cutter::Lines(Lines::default()))
+        } else if is("application/vnd.amazon.eventstream") {
+            Self::Stream(Cutter::Frames(Frames::default()))
         } else if is("application/json") {
             match asked {
                 Some(Streams::Lines) => Self::Stream(Cutter::Lines(Lines::default())),
+                Some(Streams::Objects) => Self::Stream(Cutter::Objects(Objects::default())),
                 _ => Self::Whole(Whole::default()),
             }
         } else {
             // Some servers stream under another type.
             match asked {
+                Some(Streams::Events) => Self::Stream(Cutter::Events(Sse::default())),
                 Some(Streams::Lines) => Self::Stream(Cutter::Lines(Lines::default())),
-                Some(_) => Self::Stream(Cutter::Events(Sse::default())),
+                Some(Streams::Objects) => Self::Stream(Cutter::Objects(Objects::default())),
+                Some(Streams::Frames) => Self::Stream(Cutter::Frames(Frames::default())),
                 None => Self::Opaque,
             }
         }
@@ -58,7 +63,9 @@ mod tests {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_str(kind).unwrap())]);
         match Framing::of(StatusCode::from_u16(status).unwrap(), &headers, asked) {
             Framing::Stream(Cutter::Lines(_)) => "lines",
-            Framing::Stream(_) => "events",
+            Framing::Stream(Cutter::Objects(_)) => "objects",
+            Framing::Stream(Cutter::Frames(_)) => "frames",
+            Framing::Stream(Cutter::Events(_)) => "events",
             Framing::Whole(_) => "whole",
             Framing::Opaque => "opaque",
         }
@@ -82,5 +89,15 @@ mod tests {
         assert_eq!(chosen(200, "text/plain", Some(Streams::Lines)), "lines");
         assert_eq!(chosen(200, "text/plain", Some(Streams::Events)), "events");
         assert_eq!(chosen(500, "text/plain", Some(Streams::Events)), "opaque");
+    }
+
+    #[test]
+    fn objects_are_a_stream_only_to_who_asked_for_one_and_aws_frames_always_are() {
+        let json = "application/json; charset=UTF-8";
+        assert_eq!(chosen(200, json, Some(Streams::Objects)), "objects");
+        assert_eq!(chosen(429, json, Some(Streams::Objects)), "whole", "an error is no stream");
+        assert_eq!(chosen(200, "text/event-stream", Some(Streams::Objects)), "events", "Google's alt=sse");
+        assert_eq!(chosen(200, "application/vnd.amazon.eventstream", None), "frames");
+        assert_eq!(chosen(200, json, Some(Streams::Frames)), "whole");
     }
 }

@@ -1,6 +1,6 @@
 //! The framings of streams behind one type, so that who watches a stream need not know which it is.
 
-use super::{Event, Lines, Sse};
+use super::{Event, Frames, Lines, Objects, Sse};
 use crate::dialect::Streams;
 
 /// The scanner of one stream.
@@ -10,6 +10,10 @@ pub enum Cutter {
     Events(Sse),
     /// One JSON text on each line.
     Lines(Lines),
+    /// JSON objects one after the other.
+    Objects(Objects),
+    /// AWS's binary event stream.
+    Frames(Frames),
 }
 
 impl Cutter {
@@ -18,6 +22,8 @@ impl Cutter {
         match self {
             Self::Events(_) => Streams::Events,
             Self::Lines(_) => Streams::Lines,
+            Self::Objects(_) => Streams::Objects,
+            Self::Frames(_) => Streams::Frames,
         }
     }
 
@@ -26,6 +32,8 @@ impl Cutter {
         match self {
             Self::Events(sse) => sse.feed(chunk, on_event),
             Self::Lines(lines) => lines.feed(chunk, on_event),
+            Self::Objects(objects) => objects.feed(chunk, on_event),
+            Self::Frames(frames) => frames.feed(chunk, on_event),
         }
     }
 
@@ -34,6 +42,8 @@ impl Cutter {
         match self {
             Self::Events(sse) => sse.finish(on_event),
             Self::Lines(lines) => lines.finish(on_event),
+            // Without its end neither an object nor a frame can be read.
+            Self::Objects(_) | Self::Frames(_) => {}
         }
     }
 
@@ -42,6 +52,8 @@ impl Cutter {
         match self {
             Self::Events(sse) => sse.pending(),
             Self::Lines(lines) => lines.pending(),
+            Self::Objects(objects) => objects.pending(),
+            Self::Frames(frames) => frames.pending(),
         }
     }
 
@@ -50,6 +62,16 @@ impl Cutter {
         match self {
             Self::Events(sse) => sse.truncated(),
             Self::Lines(lines) => lines.truncated(),
+            Self::Objects(objects) => objects.truncated(),
+            Self::Frames(frames) => frames.truncated(),
+        }
+    }
+
+    /// Whether a part of the stream was damaged, so that it could not be cut.
+    pub fn damaged(&self) -> bool {
+        match self {
+            Self::Frames(frames) => frames.damaged(),
+            Self::Events(_) | Self::Lines(_) | Self::Objects(_) => false,
         }
     }
 }

@@ -4,16 +4,20 @@
 
 mod choose;
 mod cutter;
+mod frames;
 mod inflate;
 mod lines;
+mod objects;
 mod sse;
 mod whole;
 
 use crate::dialect::Payload;
 
 pub use cutter::Cutter;
+pub use frames::Frames;
 pub use inflate::{Encoded, Inflate, Stop};
 pub use lines::Lines;
+pub use objects::Objects;
 pub use sse::Sse;
 pub use whole::Whole;
 
@@ -48,3 +52,6 @@ pub enum Framing {
     /// Not understood: bytes and time only.
     Opaque,
 }
+
+#[cfg(test)]
+pub(super) use frames::tests::event as aws_frame;
