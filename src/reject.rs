@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+const CUT: &str = "The upstream broke off before its answer was whole.";
+const STALLED: &str = "The upstream fell silent before its answer was whole.";
+
 /// Why a caller is not let in. Seen in metrics and logs only: the client's body is the same for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
@@ -169,12 +172,8 @@ impl Reject {
             Self::UpstreamBroken => {
                 (502, "upstream_broken", "upstream", "The upstream closed the connection before it answered.")
             }
-            Self::UpstreamCut => {
-                (502, "upstream_broken", "upstream", "The upstream broke off before its answer was whole.")
-            }
-            Self::UpstreamStalled => {
-                (504, "upstream_timeout", "upstream", "The upstream fell silent before its answer was whole.")
-            }
+            Self::UpstreamCut => (502, "upstream_broken", "upstream", CUT),
+            Self::UpstreamStalled => (504, "upstream_timeout", "upstream", STALLED),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Row { status, code, label, text }

@@ -1,7 +1,9 @@
+use std::time::{Duration, Instant};
+
 use http::Method;
 
 use super::refusal::Style;
-use super::{Operation, names, route};
+use super::{FAMILIES, Operation, Reading, UNKNOWN, names, route};
 use crate::config::DialectChoice;
 
 #[test]
@@ -101,4 +103,41 @@ fn the_dialect_says_how_its_clients_are_refused_and_the_path_where_none_is_known
 fn only_post_asks_a_model() {
     let route = route(DialectChoice::OpenAi, &Method::GET, "/v1/chat/completions");
     assert_eq!((route.name(), route.operation.as_str()), ("unknown", "other"));
+}
+
+/// Every field that some dialect looks into.
+const FIELDS: [&str; 12] = [
+    "usage",
+    "choices",
+    "message",
+    "messages",
+    "content",
+    "contents",
+    "delta",
+    "candidates",
+    "usageMetadata",
+    "output",
+    "error",
+    "metrics",
+];
+
+#[test]
+fn nesting_without_end_is_skipped_or_refused_and_quickly() {
+    let begun = Instant::now();
+    let nested = |field: &str, depth: usize| {
+        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+        [format!("{{\"model\":\"m\",\"{field}\":{open}{close}}}"), format!("{{\"{field}\":{open}"), open]
+    };
+    let dialects = FAMILIES.iter().flat_map(|family| family.dialects).chain([&UNKNOWN]);
+    for dialect in dialects {
+        for (field, depth) in FIELDS.map(|field| (field, 20_000)).into_iter().chain([("usage", 1_000_000)]) {
+            for text in nested(field, depth) {
+                drop(dialect.read_request("/v1/x", text.as_bytes()));
+                let mut reading = Reading::default();
+                dialect.read_answer(text.as_bytes().into(), &mut reading);
+                assert!(!reading.has_usage());
+            }
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
