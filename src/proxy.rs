@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use crate::dialect::{Ask, refusal};
 use crate::guard::{Guard, Refused, Wants};
 use crate::listener::hygiene;
-use crate::meter::{self, Arrival, Content, Duties, Exchange, Meter, Tap};
+use crate::meter::{self, Arrival, Content, Duties, Exchange, Meter, Sent, Tap};
 use crate::reject::Reject;
 use crate::types::Timestamp;
 use crate::upstream::{Encoding, Outbound, Routing, Target, Upstreams};
@@ -67,7 +67,8 @@ impl Proxy {
         let caller = self.guard.identify(&passage.head.headers, &passage.head.uri).await?;
         passage.arrival.guarded = passage.arrival.started.elapsed();
 
-        let content = match meter::take(&passage.arrival.route, passage.head, (body, self.max_request_bytes)).await {
+        let sent = Sent { body, limit: self.max_request_bytes, bound: caller.is_bound_to_models() };
+        let content = match meter::take(&passage.arrival.route, passage.head, sent).await {
             Ok(content) => content,
             Err(reject) => return Err(Refused { reject, caller: Some(caller) }),
         };

@@ -9,6 +9,7 @@ mod counts;
 mod flags;
 mod lenient;
 pub mod openai;
+mod passed;
 mod reading;
 pub mod refusal;
 mod unknown;
@@ -130,6 +131,11 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads one payload into `reading`. What cannot be read sets a flag there.
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
 
+    /// The characters that a request wants spoken, for operations that are billed by them.
+    fn characters(&self, _body: &[u8]) -> Option<u64> {
+        None
+    }
+
     /// How this format frames a stream under a content type that does not say.
     fn streams(&self) -> Streams {
         Streams::Events
@@ -144,7 +150,6 @@ pub trait Dialect: fmt::Debug + Send + Sync {
 /// Chooses the dialect of a request by its path (without query). What no dialect knows is passed through as `unknown`.
 pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     match choice {
-        // OpenAI's other endpoints (images, audio, files) have no shape in common: `unknown` finds their usage too.
         DialectChoice::Auto | DialectChoice::OpenAi => by_path(method, path),
     }
 }
@@ -154,8 +159,12 @@ const FAMILIES: [fn(&str) -> Option<Route>; 1] = [openai::route];
 
 fn by_path(method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
-    let known = (method == Method::POST).then(|| FAMILIES.iter().find_map(|family| family(path))).flatten();
-    known.unwrap_or(Route { dialect: &unknown::Unknown, operation: Operation::Other })
+    if method == Method::POST {
+        let known = FAMILIES.iter().find_map(|family| family(path));
+        return known.unwrap_or(Route { dialect: &unknown::Unknown, operation: Operation::Other });
+    }
+    let known = (method == Method::GET).then(|| openai::route_of_get(path)).flatten();
+    known.unwrap_or(Route { dialect: &passed::Passed("unknown"), operation: Operation::Other })
 }
 
 #[cfg(test)]
@@ -175,6 +184,22 @@ mod tests {
             ("/v1/completions", "openai.completions", Operation::Completion),
             ("/v1/engines/davinci/completions", "openai.completions", Operation::Completion),
             ("/v1/embeddings", "openai.embeddings", Operation::Embeddings),
+            ("/v1/responses", "openai.responses", Operation::Chat),
+            ("/openai/responses", "openai.responses", Operation::Chat),
+            ("/v1/responses/compact", "openai.responses", Operation::Chat),
+            ("/v1/responses/input_tokens", "openai.responses", Operation::CountTokens),
+            ("/v1/responses/resp_1/cancel", "openai.responses", Operation::Other),
+            ("/openai/v1/images/generations", "openai.images", Operation::Image),
+            ("/openai/deployments/dalle/images/generations", "openai.images", Operation::Image),
+            ("/v1/images/edits", "openai.images", Operation::Image),
+            ("/v1/audio/speech", "openai.speech", Operation::Speech),
+            ("/openai/deployments/w/audio/transcriptions", "openai.transcriptions", Operation::Transcription),
+            ("/v1/audio/translations", "openai.transcriptions", Operation::Transcription),
+            ("/v1/moderations", "openai.moderations", Operation::Moderation),
+            ("/v1/batches", "openai.other", Operation::Other),
+            ("/v1/files", "openai.other", Operation::Other),
+            ("/v1/uploads/upload_1/parts", "openai.other", Operation::Other),
+            ("/v1/vector_stores/vs_1/search", "openai.other", Operation::Other),
             ("/v1/models", "unknown", Operation::Other),
             ("/v1/mychat/completionsx", "unknown", Operation::Other),
             ("/", "unknown", Operation::Other),
@@ -187,7 +212,19 @@ mod tests {
 
     #[test]
     fn only_post_asks_a_model() {
-        let route = route(DialectChoice::OpenAi, &Method::GET, "/v1/chat/completions");
-        assert_eq!((route.name(), route.operation.as_str()), ("unknown", "other"));
+        let cases = [
+            ("/v1/chat/completions", "unknown", Operation::Other),
+            ("/v1/batches/batch_1", "unknown", Operation::Other),
+            ("/v1/responses/resp_1", "openai.responses", Operation::Other),
+            ("/v1/responses/resp_1/input_items", "unknown", Operation::Other),
+            ("/v1/realtime", "openai.realtime", Operation::Realtime),
+            ("/openai/realtime", "openai.realtime", Operation::Realtime),
+        ];
+        for (path, name, operation) in cases {
+            let route = route(DialectChoice::OpenAi, &Method::GET, path);
+            assert_eq!((route.name(), route.operation), (name, operation), "{path}");
+        }
+        let route = route(DialectChoice::Auto, &Method::DELETE, "/v1/responses/resp_1");
+        assert_eq!(route.name(), "unknown");
     }
 }

@@ -46,7 +46,7 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// The dialects whose recordings are read, each with the path of a request.
-const READ: [(&str, &str); 1] = [("openai.chat", "/v1/chat/completions")];
+const READ: [(&str, &str); 2] = [("openai.chat", "/v1/chat/completions"), ("openai.responses", "/v1/responses")];
 
 fn expected(folder: &Path) -> BTreeMap<String, Expected> {
     let text = std::fs::read(folder.join("expected.json")).unwrap();

@@ -44,11 +44,14 @@ pub(super) struct Prompt {
     pub(super) body: Option<Bytes>,
     /// The estimate made at admission.
     pub(super) estimate: u64,
+    /// The characters that are to be spoken, where that is what costs.
+    pub(super) characters: Option<u64>,
 }
 
 impl Prompt {
-    pub(super) fn keep(body: Option<&Bytes>, estimate: u64) -> Self {
-        Self { body: body.filter(|body| body.len() <= LARGEST_KEPT_PROMPT).cloned(), estimate }
+    pub(super) fn keep(body: Option<&Bytes>, estimate: u64, route: &Route) -> Self {
+        let characters = body.and_then(|body| route.dialect.characters(body));
+        Self { body: body.filter(|body| body.len() <= LARGEST_KEPT_PROMPT).cloned(), estimate, characters }
     }
 }
 
@@ -91,7 +94,7 @@ impl Draft {
     pub(super) fn needs_counting(&self) -> bool {
         let answered = self.event.data.upstream_status.is_some_and(|status| status < 400);
         let counted = self.reading.has_usage() && self.is_whole();
-        answered && !counted && self.route.operation.has_tokens()
+        answered && !counted && !self.reading.deferred && self.route.operation.has_tokens()
     }
 
     /// Whether what was read covers the whole answer.

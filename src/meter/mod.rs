@@ -10,12 +10,15 @@ mod counting;
 mod draft;
 mod drain;
 mod exchange;
+mod form;
 pub mod framing;
 mod hide;
 mod inject;
 mod log;
 mod marks;
+mod once;
 mod open;
+mod peeked;
 pub mod price;
 mod progress;
 mod request;
@@ -40,12 +43,13 @@ use crate::metrics::Metrics;
 use crate::spool::{Commit, Spool, Ticket};
 use counting::Counting;
 use drain::Draining;
+use once::Once;
 
 pub use arrival::Arrival;
 pub use catalog::Catalog;
 pub use exchange::{Exchange, Sealing};
 pub use inject::{Memory, send};
-pub use request::{Content, take};
+pub use request::{Content, Sent, take};
 pub use tap::{Duties, Tap};
 
 /// What all exchanges share.
@@ -63,6 +67,7 @@ pub struct Meter {
     interrupted: AtomicBool,
     memory: Memory,
     draining: Draining,
+    once: Once,
 }
 
 impl Meter {
@@ -86,6 +91,7 @@ impl Meter {
             interrupted: AtomicBool::new(false),
             memory: Memory::default(),
             draining: Draining::default(),
+            once: Once::default(),
         }))
     }
 
@@ -121,6 +127,11 @@ impl Meter {
     /// How many answers were cut although they should have been read on after their client had left.
     pub fn drains_refused(&self) -> u64 {
         self.draining.refused()
+    }
+
+    /// How many answers that can be asked for again were forgotten to make room for newer ones.
+    pub fn once_forgotten(&self) -> u64 {
+        self.once.forgotten()
     }
 
     /// Cuts the answers that are being read on after their clients have left: the process ends.

@@ -38,7 +38,7 @@ impl Meter {
         self.metrics.in_flight.inc();
         let mut marks = Marks::new(arrival.started);
         marks.guard_us = arrival.guarded.as_micros() as u64;
-        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate());
+        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate(), &arrival.route);
         Ok(Exchange::new(Box::new(Draft {
             meter: Arc::clone(self),
             ticket,

@@ -15,7 +15,7 @@ struct Recording {
 }
 
 /// The dialects whose recordings are checked.
-const READ: [&str; 1] = ["openai.chat"];
+const READ: [&str; 2] = ["openai.chat", "openai.responses"];
 
 /// Recordings of the dialects that are read: the shared ones where they are, and always our own.
 fn recordings() -> Vec<Recording> {
@@ -80,6 +80,9 @@ impl Recording {
                 // The client asks for usage itself, so nothing is hidden and every byte must be the same.
                 let asks = "\"stream_options\":{\"include_usage\":true},\"model\"";
                 (path, chat(self.stream).replace("\"model\"", asks))
+            }
+            "openai.responses" => {
+                ("/v1/responses", format!(r#"{{"model":"demo","stream":{},"input":"hi"}}"#, self.stream))
             }
             other => panic!("{other} has no request yet"),
         }
