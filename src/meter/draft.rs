@@ -8,11 +8,13 @@ use tokio::time::Instant;
 
 use super::Meter;
 use super::marks::Marks;
+use super::realtime::Upgrade;
 use crate::dialect::{Reading, Route};
 use crate::event::{Outcome, UsageEvent};
 use crate::guard::Permit;
 use crate::metrics::Series;
 use crate::spool::Ticket;
+use crate::types::Usage;
 
 /// A prompt larger than this is not kept for counting; its size is estimated instead.
 const LARGEST_KEPT_PROMPT: usize = 256 * 1024;
@@ -35,6 +37,10 @@ pub(super) struct Draft {
     pub(super) unread: bool,
     /// When the spool was last told how far the answer has come.
     pub(super) progressed: Option<Instant>,
+    /// The client's connection, where it asked to take it over.
+    pub(super) upgrade: Option<Upgrade>,
+    /// The usage of a session's responses that could not be recorded each for itself.
+    pub(super) session_usage: Usage,
 }
 
 /// What the request's tokens can be counted from, should the provider not report them.

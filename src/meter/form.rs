@@ -92,11 +92,11 @@ impl Form {
 /// The field's name, where the part's head says it once and plainly.
 fn name(head: &[u8]) -> Option<&str> {
     let head = std::str::from_utf8(head).ok()?;
-    let mut lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
-    let mut said = lines.clone().filter(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition"));
+    let lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let mut said = lines.filter(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition"));
     let disposition = said.next()?.1;
-    let folded =
-        lines.any(|(name, _)| name.starts_with([' ', '\t'])) || head.replace("\r\n", "").contains(['\r', '\n']);
+    let unfolded = head.replace("\r\n", "");
+    let folded = head.contains("\r\n ") || head.contains("\r\n\t") || unfolded.contains(['\r', '\n']);
     if said.next().is_some() || folded {
         return None;
     }

@@ -21,6 +21,7 @@ mod open;
 mod peeked;
 pub mod price;
 mod progress;
+mod realtime;
 mod request;
 mod seal;
 mod tap;

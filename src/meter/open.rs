@@ -52,6 +52,8 @@ impl Meter {
             reached: false,
             unread: false,
             progressed: None,
+            upgrade: content.upgrade(),
+            session_usage: Usage::default(),
         })))
     }
 
@@ -133,7 +135,7 @@ impl Meter {
 }
 
 /// Gives an event its place, and its name after that.
-fn place(event: &mut UsageEvent, sequence: Sequence) {
+pub(super) fn place(event: &mut UsageEvent, sequence: Sequence) {
     event.id = format!("{}-{}-{}", sequence.spool, sequence.epoch, sequence.number);
     event.data.sequence = sequence;
 }

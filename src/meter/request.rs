@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 use super::form::{self, Form};
 use super::peeked::Peeked;
+use super::realtime::Upgrade;
+use crate::dialect::openai::realtime;
 use crate::dialect::{Ask, AskError, Operation, Route};
 use crate::reject::Reject;
 use crate::upstream::OutboundBody;
@@ -35,6 +37,7 @@ pub struct Content {
     pub ask: Ask,
     /// How long the client took to send it.
     pub waited: Duration,
+    upgrade: Option<Upgrade>,
 }
 
 /// A body as it arrives.
@@ -62,9 +65,14 @@ async fn take_any(route: &Route, head: &Parts, sent: Sent) -> Result<Content, Re
     if declared_length(&head.headers).is_some_and(|length| length > limit) {
         return Err(too_large);
     }
+    if route.operation == Operation::Realtime
+        && let Some(upgrade) = Upgrade::asked(head)
+    {
+        return Ok(take_upgrade(head, upgrade, bound));
+    }
     if route.operation == Operation::Other && !is_json(&head.headers) {
         let body = body.map_err(Into::into).boxed_unsync();
-        return Ok(Content { body: OutboundBody::Stream { body, limit }, ask: Ask::default(), waited: Duration::ZERO });
+        return Ok(Content::new(OutboundBody::Stream { body, limit }, Ask::default(), Duration::ZERO));
     }
     if matches!(route.operation, Operation::Image | Operation::Transcription) && form::is_form(&head.headers) {
         let sent = Sent { body, limit, bound };
@@ -78,7 +86,14 @@ async fn take_any(route: &Route, head: &Parts, sent: Sent) -> Result<Content, Re
         Err(AskError::NotJson) => return Err(Reject::BodyNotJson),
         Err(AskError::NoModel) => return Err(Reject::ModelMissing),
     };
-    Ok(Content { body: OutboundBody::Whole(whole), ask, waited })
+    Ok(Content::new(OutboundBody::Whole(whole), ask, waited))
+}
+
+/// A session to come. Where the key is bound to models, its query must name one, and in one way only.
+fn take_upgrade(head: &Parts, upgrade: Upgrade, bound: bool) -> Content {
+    let mut ask = realtime::ask(head.uri.query());
+    ask.model = ask.model.filter(|_| !(bound && realtime::is_ambiguous(head.uri.query())));
+    Content { upgrade: Some(upgrade), ..Content::new(OutboundBody::Upgrade, ask, Duration::ZERO) }
 }
 
 /// A form: its beginning is read ahead for the model, or all of it where the key is bound to models.
@@ -93,13 +108,13 @@ async fn take_form(route: &Route, head: &Parts, sent: Sent) -> Result<Content, R
         let whole = whole(body, bound, Reject::BodyTooLarge { limit }).await?;
         let form = boundary.map(|boundary| Form::read(&whole, &boundary)).filter(|form| form.sound && form.whole);
         let ask = ask(form.and_then(|form| form.model));
-        return Ok(Content { body: OutboundBody::Whole(whole), ask, waited: asked.elapsed() });
+        return Ok(Content::new(OutboundBody::Whole(whole), ask, asked.elapsed()));
     }
     let mut body = Peeked::new(body);
     let peeking = tokio::time::timeout(PATIENCE, peek(&mut body, boundary.as_deref())).await;
     let model = peeking.map_err(|_| Reject::BodyBroken)??;
     let body = OutboundBody::Stream { body: body.map_err(Into::into).boxed_unsync(), limit };
-    Ok(Content { body, ask: ask(model), waited: asked.elapsed() })
+    Ok(Content::new(body, ask(model), asked.elapsed()))
 }
 
 /// The model, where it stands at the beginning of the form.
@@ -122,17 +137,26 @@ async fn peek(body: &mut Peeked, boundary: Option<&str>) -> Result<Option<String
 }
 
 impl Content {
+    fn new(body: OutboundBody, ask: Ask, waited: Duration) -> Self {
+        Self { body, ask, waited, upgrade: None }
+    }
+
+    /// The client's connection, where it asked to take it over.
+    pub(super) fn upgrade(&self) -> Option<Upgrade> {
+        self.upgrade.clone()
+    }
+
     /// A body that was read.
     #[cfg(test)]
     pub(super) fn of(body: Bytes, ask: Ask) -> Self {
-        Self { body: OutboundBody::Whole(body), ask, waited: Duration::ZERO }
+        Self::new(OutboundBody::Whole(body), ask, Duration::ZERO)
     }
 
     /// The body, where it was read whole.
     pub fn whole(&self) -> Option<&Bytes> {
         match &self.body {
             OutboundBody::Whole(body) => Some(body),
-            OutboundBody::Stream { .. } => None,
+            OutboundBody::Stream { .. } | OutboundBody::Upgrade => None,
         }
     }
 

@@ -71,7 +71,13 @@ impl Draft {
         } else if usage.is_none() && self.reading.deferred {
             data.flag("usage_deferred");
         }
-        usage.unwrap_or_else(|| self.spoken())
+        usage.or_else(|| self.of_session()).unwrap_or_else(|| self.spoken())
+    }
+
+    /// A session's responses have events of their own; those that found no room are its own.
+    fn of_session(&mut self) -> Option<Usage> {
+        let usage = std::mem::take(&mut self.session_usage);
+        (usage.source == Source::Provider).then_some(usage)
     }
 
     /// Characters are counted in the request; whether the upstream spoke them, its status says.

@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::drain;
 use super::exchange::{Exchange, Sealing};
 use super::framing::{Framing, is_encoded};
+use super::realtime;
 use super::watch::{Close, Seen, Watch};
 use crate::config::Disconnect;
 use crate::upstream::{Answer, AnswerBody, Failure};
@@ -73,8 +74,11 @@ enum Last {
 impl Tap {
     /// Taps an answer. An answer without a body is complete at once, so its event is recorded before this returns.
     pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
+        exchange.answered(answer.status.as_u16());
+        if answer.upgrade.is_some() {
+            return realtime::begin(exchange, answer);
+        }
         let Answer { status, headers, body, .. } = answer;
-        exchange.answered(status.as_u16());
         let framing = Framing::of(status, &headers, duties.stream_asked);
         if let Some(draft) = exchange.draft() {
             draft.event.data.stream = matches!(framing, Framing::Stream(_));
@@ -97,6 +101,11 @@ impl Tap {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// A body without anything in it, for an answer that is followed by something else than a body.
+    pub(super) fn nothing() -> Self {
+        Self { flow: None, out: VecDeque::new(), state: State::Ended, disconnect: Disconnect::Abort }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {

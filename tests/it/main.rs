@@ -17,6 +17,8 @@ mod inject;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod outcomes;
@@ -27,6 +29,8 @@ mod readme;
 #[cfg(test)]
 #[cfg(feature = "kafka")]
 mod real;
+#[cfg(test)]
+mod realtime;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

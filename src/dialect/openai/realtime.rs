@@ -107,6 +107,11 @@ pub fn is_ambiguous(query: Option<&str>) -> bool {
     escaped || twice("model") || twice("deployment")
 }
 
+/// Whether a message begins a response.
+pub fn begins(message: &[u8]) -> bool {
+    kind(message) == Some(b"response.created")
+}
+
 /// A message with the usage of the model that writes down what the client says; nothing for any other message.
 pub fn read_beside(message: &[u8]) -> Option<Reading> {
     (kind(message)? == b"conversation.item.input_audio_transcription.completed").then_some(())?;

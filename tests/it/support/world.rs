@@ -33,8 +33,13 @@ pub(crate) struct Builder {
 impl World {
     /// A world in front of this upstream: mode `open`, spool and file sink, no limits.
     pub(crate) fn before(upstream: &Mock) -> Builder {
+        Self::before_url(&upstream.url())
+    }
+
+    /// The same in front of whatever listens there.
+    pub(crate) fn before_url(upstream: &str) -> Builder {
         Builder {
-            upstream: upstream.url(),
+            upstream: upstream.to_owned(),
             upstream_extra: String::new(),
             keys: None,
             extra: String::new(),
