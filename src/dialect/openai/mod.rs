@@ -2,8 +2,8 @@
 //!
 //! Here are chat completions, completions and embeddings; `responses`, `media` and `realtime` have the others. The
 //! copies differ in where usage stands, how it is counted and what a chunk may leave out; each known difference is
-//! named where it is handled. Answers are read in two steps: `glance` deals with the many chunks that only carry text,
-//! `answer` parses whatever else there is.
+//! named where it is handled. Answers are read in steps: `glance` deals with the many chunks that only carry text,
+//! `whole` with whole answers that are as they should be, `answer` parses whatever else there is.
 
 mod answer;
 mod glance;
@@ -13,6 +13,7 @@ mod request;
 mod responses;
 mod splice;
 mod usage;
+mod whole;
 
 #[cfg(test)]
 mod copies_tests;
@@ -98,7 +99,7 @@ impl Dialect for OpenAi {
         // The SDKs stop at anything that begins so.
         if payload.starts_with(b"[DONE]") {
             reading.done = true;
-        } else if !payload.is_empty() && !glance::read(payload, reading) {
+        } else if !payload.is_empty() && !glance::read(payload, reading) && !whole::read(payload, reading) {
             answer::read(payload, reading);
         }
     }

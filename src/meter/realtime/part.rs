@@ -68,7 +68,8 @@ impl Draft {
             data.flag(flag);
         }
         let models = (data.model_served.as_deref(), data.model_requested.as_deref());
-        data.cost = price::cost(&self.meter.catalog.load().prices, models.0, models.1, &usage);
+        let bill = price::Bill::of(&usage, (None, None));
+        data.cost = price::cost(&self.meter.catalog.load().prices, models.0, models.1, &bill);
         data.usage = usage;
         event.time = part.time;
         let meter = std::sync::Arc::clone(&self.meter);
