@@ -23,6 +23,7 @@ mod proxy;
 mod secret;
 mod section;
 mod suggest;
+mod tokenizers;
 mod tree;
 mod upstreams;
 mod url;
@@ -32,8 +33,9 @@ mod watch;
 mod tests;
 
 pub use checked::{
-    Config, Credential, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka, KafkaFormat, LimitSet,
-    Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull, Workload,
+    Config, Credential, DialectChoice, Disconnect, Encoding, Events, File, Guard, GuardMode, Kafka, KafkaFormat,
+    LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls, Tokenizer, Upstream,
+    Vocabulary, WhenFull, Workload,
 };
 pub use keys::{check_keys, load_keys};
 pub use load::{Loaded, Sources, load};

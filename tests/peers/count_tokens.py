@@ -47,6 +47,8 @@ def hugging_face(path, texts):
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer.from_file(path)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return [len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
 
 

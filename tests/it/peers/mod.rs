@@ -26,7 +26,7 @@ pub(crate) use llama::LlamaPeer;
 pub(crate) use process::{Process, free_port, tied};
 pub(crate) use promtool::check_metrics;
 pub(crate) use sdk::Sdk;
-pub(crate) use tokenizers::official_counts;
+pub(crate) use tokenizers::{hugging_face_counts, official_counts};
 
 /// No script of ours takes longer, even on a machine that also compiles; one that hangs is killed after this many seconds.
 const SCRIPT_SECONDS: &str = "120";
