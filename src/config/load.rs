@@ -141,3 +141,15 @@ fn compare(config: &Config, root: &super::section::Section<'_>) {
         );
     }
 }
+
+/// For the fuzz target: reads a text as a configuration and as a keys file, in a folder that does not exist.
+#[cfg(fuzzing)]
+pub fn fuzz(text: &str) {
+    let directory = Path::new("/nonexistent/folder");
+    let context = Context::new(&[], directory);
+    if let Ok(value) = Context::parsed(text, &directory.join("tollgate.yaml")) {
+        read(Field { value: &value, path: String::new(), context: &context });
+    }
+    drop(context.finish());
+    drop(super::check_keys(text, directory));
+}

@@ -38,6 +38,8 @@ pub use checked::{
     Vocabulary, WhenFull, Workload,
 };
 pub use keys::{check_keys, load_keys};
+#[cfg(fuzzing)]
+pub use load::fuzz;
 pub use load::{Loaded, Sources, load};
 pub use prices::load_prices;
 pub use problem::{Origin, Problem, Problems};
