@@ -169,7 +169,7 @@ impl Counter {
     }
 
     fn image(&mut self, media: &block::Media<'_>) {
-        match image::cost(&self.model, media.escaped.and_then(image::size::of), media.low) {
+        match image::cost(&self.model, media.escaped.and_then(image::size::of), media.detail) {
             Some(image::Cost::Exactly(tokens)) => self.tokens(tokens),
             Some(image::Cost::About(tokens)) => {
                 self.rough();

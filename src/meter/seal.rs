@@ -82,7 +82,7 @@ impl Draft {
         if !whole {
             data.flag("usage_partial");
         }
-        let input = input.unwrap_or_else(|| by_size(self.prompt.estimate));
+        let input = input.unwrap_or_else(|| Counted { notes: self.prompt.notes, ..by_size(self.prompt.estimate) });
         for flag in output.notes.flags().chain(input.notes.flags()) {
             data.flag(flag);
         }

@@ -7,6 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::Counter;
+use super::image::Detail;
 use super::raw::{each, fields, quoted, string};
 use super::request::structure;
 
@@ -18,14 +19,13 @@ pub(super) const DEEPEST: u8 = 6;
 pub(super) struct Media<'a> {
     /// The string, with its JSON escapes.
     pub(super) escaped: Option<&'a str>,
-    /// Whether the client asked for the lowest resolution.
-    pub(super) low: bool,
+    pub(super) detail: Detail,
 }
 
 impl<'a> Media<'a> {
     /// From a string, or from an object that has one as its `url`, `data` or `bytes`, itself or in its `source`.
     pub(super) fn of(value: &'a RawValue) -> Self {
-        let mut media = Self { escaped: quoted(value.get()), low: false };
+        let mut media = Self { escaped: quoted(value.get()), detail: Detail::Full };
         if media.escaped.is_none() {
             media.look_into(value, 2);
         }
@@ -36,7 +36,7 @@ impl<'a> Media<'a> {
         fields(value.get(), |name, value| match name {
             "url" | "data" | "bytes" => self.escaped = quoted(value.get()),
             "source" if depth > 0 => self.look_into(value, depth - 1),
-            "detail" => self.low = value.get() == "\"low\"",
+            "detail" => self.detail = detail(value),
             _ => {}
         });
     }
@@ -80,7 +80,8 @@ pub(super) fn content(value: &RawValue, counter: &mut Counter, depth: u8) {
 struct Part<'a> {
     known: bool,
     image: Option<Media<'a>>,
-    low: bool,
+    /// Beside the image, as in OpenAI's Responses.
+    detail: Option<Detail>,
 }
 
 impl<'a> Part<'a> {
@@ -108,7 +109,7 @@ impl<'a> Part<'a> {
             "input_audio" | "audio" | "file" | "file_id" | "file_data" | "fileData" | "document" | "video" => {
                 counter.uncounted();
             }
-            "detail" => self.low = value.get() == "\"low\"",
+            "detail" => self.detail = Some(detail(value)),
             _ => return,
         }
         self.known = true;
@@ -117,12 +118,16 @@ impl<'a> Part<'a> {
     /// A part of a kind that is not known may be anything.
     fn end(self, whole: bool, counter: &mut Counter) {
         if let Some(image) = self.image {
-            counter.image(&Media { low: image.low || self.low, ..image });
+            counter.image(&Media { detail: self.detail.unwrap_or(image.detail), ..image });
         }
         if !whole || !self.known {
             counter.rough();
         }
     }
+}
+
+fn detail(value: &RawValue) -> Detail {
+    if value.get() == "\"low\"" { Detail::Low } else { Detail::Full }
 }
 
 fn text(value: &RawValue, counter: &mut Counter) {

@@ -41,6 +41,16 @@ const FAMILIES: [(&str, Formula); 17] = [
     ("gemini-2", Formula::Google),
 ];
 
+/// How closely the model is to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// As closely as it does unasked, or more.
+    #[default]
+    Full,
+    /// At the lowest resolution.
+    Low,
+}
+
 /// What an image costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cost {
@@ -50,9 +60,9 @@ pub(super) enum Cost {
 }
 
 /// The cost of an image of this size; `None` where no formula is known for the model.
-pub(super) fn cost(model: &str, size: Option<Size>, low: bool) -> Option<Cost> {
+pub(super) fn cost(model: &str, size: Option<Size>, detail: Detail) -> Option<Cost> {
     match (formula(model)?, size) {
-        (Formula::Tiles(base, _), _) if low => Some(Cost::Exactly(base)),
+        (Formula::Tiles(base, _), _) if detail == Detail::Low => Some(Cost::Exactly(base)),
         (Formula::Tiles(base, tile), Some(size)) => Some(Cost::About(base + tile * tiles(size))),
         (Formula::Patches(hundredths), Some(size)) => Some(Cost::About(patches(size) * hundredths / 100)),
         (Formula::Anthropic, Some(size)) => Some(Cost::About(anthropic(size))),
@@ -120,10 +130,10 @@ fn cover(side: f64, piece: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cost, Size, cost};
+    use super::{Cost, Detail, Size, cost};
 
     fn about(model: &str, width: u32, height: u32) -> Option<Cost> {
-        cost(model, Some(Size { width, height }), false)
+        cost(model, Some(Size { width, height }), Detail::Full)
     }
 
     #[test]
@@ -151,8 +161,8 @@ mod tests {
     #[test]
     fn no_formula_is_no_number() {
         assert_eq!(about("llava", 512, 512), None);
-        assert_eq!(cost("gpt-4o", None, false), None, "without a size");
-        assert_eq!(cost("gpt-4o", None, true), Some(Cost::Exactly(85)), "the low resolution has one price");
+        assert_eq!(cost("gpt-4o", None, Detail::Full), None, "without a size");
+        assert_eq!(cost("gpt-4o", None, Detail::Low), Some(Cost::Exactly(85)), "the low resolution has one price");
         for side in [1, 2, 31, 65_535, u32::MAX] {
             for model in ["gpt-4o", "o4-mini", "claude-opus-4", "gemini-2.0-flash"] {
                 assert!(about(model, side, 1).is_some() && about(model, u32::MAX, side).is_some(), "{model} {side}");
