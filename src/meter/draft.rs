@@ -7,8 +7,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Meter;
+use super::count::Notes;
 use super::marks::Marks;
 use super::realtime::Upgrade;
+use super::seal::BYTES_PER_TOKEN;
 use crate::dialect::{Reading, Route};
 use crate::event::{Outcome, UsageEvent};
 use crate::guard::Permit;
@@ -52,12 +54,18 @@ pub(super) struct Prompt {
     pub(super) estimate: u64,
     /// The characters that are to be spoken, where that is what costs.
     pub(super) characters: Option<u64>,
+    /// What is left out of the estimate where it is all there is.
+    pub(super) notes: Notes,
 }
 
 impl Prompt {
     pub(super) fn keep(body: Option<&Bytes>, estimate: u64, route: &Route) -> Self {
         let characters = body.and_then(|body| route.dialect.characters(body));
-        Self { body: body.filter(|body| body.len() <= LARGEST_KEPT_PROMPT).cloned(), estimate, characters }
+        let large = body.map_or(0, Bytes::len).saturating_sub(LARGEST_KEPT_PROMPT) as u64;
+        // The estimate leaves embedded files out: where they are most of the body, that is worth saying.
+        let files = large > estimate.saturating_mul(BYTES_PER_TOKEN);
+        let notes = Notes { truncated: large > 0, media_uncounted: files, ..Notes::default() };
+        Self { body: body.filter(|_| large == 0).cloned(), estimate, characters, notes }
     }
 }
 
@@ -109,5 +117,28 @@ impl Draft {
     /// Whether what was read covers the whole answer.
     pub(super) fn is_whole(&self) -> bool {
         self.event.data.outcome == Outcome::Ok || self.reading.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Method;
+
+    use super::{LARGEST_KEPT_PROMPT, Prompt};
+    use crate::config::DialectChoice;
+    use crate::dialect;
+
+    #[test]
+    fn a_prompt_too_large_to_keep_says_what_its_estimate_leaves_out() {
+        let flags = |length: usize, estimate| {
+            let route = dialect::route(DialectChoice::Auto, &Method::POST, "/v1/chat/completions");
+            let prompt = Prompt::keep(Some(&Bytes::from(vec![b' '; length])), estimate, &route);
+            (prompt.body.is_some(), prompt.notes.flags().collect::<Vec<_>>())
+        };
+        assert_eq!(flags(LARGEST_KEPT_PROMPT, 1), (true, vec![]));
+        let large = 2 * LARGEST_KEPT_PROMPT;
+        assert_eq!(flags(large, large as u64 / 4), (false, vec!["count_truncated"]));
+        assert_eq!(flags(large, 100), (false, vec!["count_truncated", "media_uncounted"]));
     }
 }

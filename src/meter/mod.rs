@@ -92,7 +92,7 @@ impl Meter {
             spool,
             numbering: Mutex::default(),
             metrics,
-            catalog: ArcSwap::from_pointee(Catalog::new(Arc::clone(&config.prices), &config.upstreams)),
+            catalog: ArcSwap::from_pointee(Catalog::of(config, &Catalog::new(Arc::default(), &[]))),
             counting: Counting::start()?,
             source: format!("/tollgate/{}", config.instance).into(),
             workload,
@@ -105,9 +105,10 @@ impl Meter {
         }))
     }
 
-    /// Takes new prices and model names.
+    /// Takes new prices, model names and tokenizers.
     pub fn reload(&self, config: &Config) {
-        self.catalog.store(Arc::new(Catalog::new(Arc::clone(&config.prices), &config.upstreams)));
+        let catalog = Catalog::of(config, &self.catalog.load());
+        self.catalog.store(Arc::new(catalog));
     }
 
     /// Upstreams that are known to refuse the usage field.

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::count::{self, Counted};
+use super::count::{Counted, Notes};
 use super::draft::Draft;
 use super::{log, price};
 use crate::dialect::{Flags, Operation};
@@ -92,13 +92,15 @@ impl Draft {
     fn count(&self) -> (Option<Counted>, Counted) {
         let model = self.reading.model_served.as_deref().or(self.event.data.model_requested.as_deref());
         let model = model.unwrap_or_default();
-        let mut output = count::count_output(model, self.reading.escaped_text());
+        let catalog = self.meter.catalog.load();
+        let mut output = catalog.models.output(model, self.reading.escaped_text());
         let beyond = self.reading.text_bytes().saturating_sub(self.reading.escaped_text().len() as u64);
         if beyond > 0 {
             output.tokens = output.tokens.saturating_add(beyond.div_ceil(BYTES_PER_TOKEN));
             output.source = Source::Estimate;
         }
-        (self.prompt.body.as_deref().and_then(|body| count::count_chat_request(model, body)), output)
+        let body = self.prompt.body.as_deref();
+        (body.and_then(|body| catalog.models.request(model, self.route.operation, body)), output)
     }
 
     /// Usage from our own counts. An answer that broke off has a count of what was delivered, and says so; one that
@@ -111,14 +113,13 @@ impl Draft {
         if !whole {
             data.flag("usage_partial");
         }
-        if output.truncated || input.as_ref().is_some_and(|input| input.truncated) {
-            data.flag("count_truncated");
+        let input = input.unwrap_or_else(|| Counted { notes: self.prompt.notes, ..by_size(self.prompt.estimate) });
+        for flag in output.notes.flags().chain(input.notes.flags()) {
+            data.flag(flag);
         }
-        let input = input.unwrap_or_else(|| by_size(self.prompt.estimate));
         let exact = input.source == Source::Tokenizer && output.source == Source::Tokenizer && !unread;
         let output_tokens = (!silent).then_some(output.tokens);
-        data.local =
-            Some(LocalCount { input_tokens: Some(input.tokens), output_tokens, tokenizer: output.tokenizer.into() });
+        data.local = Some(LocalCount { input_tokens: Some(input.tokens), output_tokens, tokenizer: output.tokenizer });
         Usage {
             input_tokens: Some(input.tokens),
             output_tokens,
@@ -217,5 +218,5 @@ impl Draft {
 
 /// An estimate from bytes.
 fn by_size(tokens: u64) -> Counted {
-    Counted { tokens, tokenizer: BY_BYTES, source: Source::Estimate, truncated: false }
+    Counted { tokens, tokenizer: BY_BYTES.into(), source: Source::Estimate, notes: Notes::default() }
 }
