@@ -6,16 +6,11 @@ use std::io::{BufRead, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use clap::Subcommand;
 
 use super::End;
 use crate::config::{check_keys, load_keys};
-use crate::types::Digest;
-
-/// 43 letters of base 62 hold 256 bits.
-const LETTERS: usize = 43;
-const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+use crate::types::{Digest, Secret};
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -73,17 +68,7 @@ fn create(id: &str, organizations: &[String], file: Option<&Path>) -> anyhow::Re
 
 /// A new key: `tg-` and 256 random bits in base 62.
 pub(super) fn make() -> anyhow::Result<String> {
-    let random = SystemRandom::new();
-    let mut key = String::from("tg-");
-    while key.len() < LETTERS + 3 {
-        let mut byte = [0];
-        random.fill(&mut byte).map_err(|_| anyhow::anyhow!("the system has no randomness to give"))?;
-        // The largest multiple of 62 below 256 is 248: bytes above it would favour some letters.
-        if byte[0] < 248 {
-            key.push(char::from(ALPHABET[usize::from(byte[0] % 62)]));
-        }
-    }
-    Ok(key)
+    Ok(Secret::random("tg-")?.expose().to_owned())
 }
 
 fn record(id: &str, key: &str, organizations: &[String]) -> anyhow::Result<String> {

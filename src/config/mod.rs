@@ -7,6 +7,7 @@
 
 mod checked;
 mod context;
+mod control;
 mod environment;
 mod events;
 mod field;
@@ -32,7 +33,7 @@ mod watch;
 mod tests;
 
 pub use checked::{
-    Config, Credential, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka, KafkaFormat, LimitSet,
+    Config, Control, Credential, Database, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka, KafkaFormat, LimitSet,
     Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull, Workload,
 };
 pub use keys::{check_keys, load_keys};

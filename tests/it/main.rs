@@ -5,6 +5,9 @@ mod audit;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+#[cfg(feature = "control")]
+mod control;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod disconnect;

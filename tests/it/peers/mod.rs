@@ -1,4 +1,5 @@
-//! The real programs that Tollgate works with: a Kafka broker, a llama.cpp server, the official OpenAI clients, promtool.
+//! The real programs that Tollgate works with: a Kafka broker, PostgreSQL, a llama.cpp server, the official OpenAI clients,
+//! promtool.
 //!
 //! `make peers` installs them; a test whose peer is missing fails and says so, it is never skipped. Everything here blocks
 //! the calling thread: an async test that serves anything on its own runtime calls it through [`off_runtime`]. Why real
@@ -7,6 +8,8 @@
 mod events;
 mod kafka;
 mod llama;
+#[cfg(feature = "control")]
+mod postgres;
 mod process;
 mod promtool;
 mod sdk;
@@ -21,6 +24,8 @@ use std::thread;
 pub(crate) use events::{EventCheck, check_events};
 pub(crate) use kafka::{KafkaPeer, Message};
 pub(crate) use llama::LlamaPeer;
+#[cfg(feature = "control")]
+pub(crate) use postgres::PostgresPeer;
 pub(crate) use process::{Process, free_port, tied};
 pub(crate) use promtool::check_metrics;
 pub(crate) use sdk::Sdk;

@@ -1,0 +1,3 @@
+//! The authority.
+
+pub mod store;
