@@ -15,6 +15,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::Role;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -55,6 +57,8 @@ enum Command {
     Serve(settings::Settings),
     /// Run the proxy only
     Proxy(settings::Settings),
+    /// Run the control plane only: the guard API on its database
+    Control(settings::Settings),
     /// A self-contained tour: fake LLM, a key, real calls, lines to paste
     Demo(demo::Options),
     /// Check configuration, upstreams, Kafka, certificates: one remedy per failure
@@ -81,7 +85,9 @@ pub fn main() -> ExitCode {
         }
     };
     let end = match arguments.command {
-        Command::Serve(settings) | Command::Proxy(settings) => serve::run(&settings),
+        Command::Serve(settings) => serve::run(Role::Serve, &settings),
+        Command::Proxy(settings) => serve::run(Role::Proxy, &settings),
+        Command::Control(settings) => serve::run(Role::Control, &settings),
         Command::Demo(options) => demo::run(&options),
         Command::Check(settings) => check::run(&settings),
         Command::Keys(command) => keys::run(&command),

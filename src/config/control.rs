@@ -30,8 +30,14 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Control> {
     let default = defaults(context);
     Some(Control {
         database: database.unwrap_or(default.database),
-        admin_key: section.take("admin_key").and_then(|field| secret(&mut field.section().with_hidden_names())).or(default.admin_key),
-        guard_secret: section.take("guard_secret").and_then(|field| secret(&mut field.section().with_hidden_names())).or(default.guard_secret),
+        admin_key: section
+            .take("admin_key")
+            .and_then(|field| secret(&mut field.section().with_hidden_names()))
+            .or(default.admin_key),
+        guard_secret: section
+            .take("guard_secret")
+            .and_then(|field| secret(&mut field.section().with_hidden_names()))
+            .or(default.guard_secret),
     })
 }
 
@@ -58,7 +64,10 @@ fn database(field: &Field<'_>) -> Option<Database> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         let password = text.split_once('@').is_some_and(|(login, _)| login.matches(':').count() > 1);
         if password && matches!(field.value.at, Origin::File { .. }) {
-            field.warn("the password stands in the configuration itself", "Write { env: NAME } or { file: PATH } for the whole URL.");
+            field.warn(
+                "the password stands in the configuration itself",
+                "Write { env: NAME } or { file: PATH } for the whole URL.",
+            );
         }
         return Some(Database::Postgres(Secret::new(text)));
     }

@@ -100,7 +100,7 @@ fn read(whole: Field<'_>) -> Config {
     let proxy = proxy::read(root.section("proxy"));
     let control = control::read(&mut root);
     let config = Config {
-        upstreams: upstreams::read(&mut root, proxy.disconnect),
+        upstreams: upstreams::read(&mut root, proxy.disconnect, control.as_ref()),
         proxy,
         guard: guard::read(root.section("guard"), control.as_ref()),
         limits: limits::read(root.section("limits")),

@@ -33,8 +33,9 @@ mod watch;
 mod tests;
 
 pub use checked::{
-    Config, Control, Credential, Database, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka, KafkaFormat, LimitSet,
-    Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull, Workload,
+    Config, Control, Credential, Database, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka,
+    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull,
+    Workload,
 };
 pub use keys::{check_keys, load_keys};
 pub use load::{Loaded, Sources, load};

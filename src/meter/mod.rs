@@ -18,6 +18,7 @@ mod marks;
 mod open;
 pub mod price;
 mod progress;
+mod report;
 mod request;
 mod seal;
 mod tap;

@@ -133,7 +133,7 @@ impl Meter {
 }
 
 /// Gives an event its place, and its name after that.
-fn place(event: &mut UsageEvent, sequence: Sequence) {
+pub(super) fn place(event: &mut UsageEvent, sequence: Sequence) {
     event.id = format!("{}-{}-{}", sequence.spool, sequence.epoch, sequence.number);
     event.data.sequence = sequence;
 }
@@ -146,7 +146,7 @@ fn name(data: &mut UsageData, (key, organization, group): (Option<&KeyId>, Optio
 }
 
 /// Who pays: the organization, else the key, else nobody known.
-fn subject(data: &UsageData) -> Arc<str> {
+pub(super) fn subject(data: &UsageData) -> Arc<str> {
     let known = data.org_id.as_ref().or(data.key_id.as_ref());
     known.map_or_else(|| Arc::from("anonymous"), Arc::clone)
 }

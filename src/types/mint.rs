@@ -26,7 +26,8 @@ impl Secret {
             let mut bytes = [0; 64];
             random.fill(&mut bytes).map_err(|_| NoRandomness)?;
             // The largest multiple of 62 below 256 is 248: bytes above it would favour some letters.
-            let letters = bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
+            let letters =
+                bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
             text.extend(letters.take(prefix.len() + LETTERS - text.len()).map(|letter| char::from(*letter)));
         }
         Ok(Self::new(text))

@@ -70,10 +70,8 @@ fn is_unset(limits: &Limits) -> bool {
 impl From<KeyRecord> for WrittenRecord {
     fn from(record: KeyRecord) -> Self {
         let digest = |digest: Digest| WrittenDigest { sha256: digest.to_hex() };
-        let budget = |budget: Budget| WrittenBudget {
-            period: budget.period.as_str().to_owned(),
-            usd: budget.amount.as_usd(),
-        };
+        let budget =
+            |budget: Budget| WrittenBudget { period: budget.period.as_str().to_owned(), usd: budget.amount.as_usd() };
         Self {
             id: record.id,
             key: digest(record.key),

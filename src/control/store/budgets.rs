@@ -50,7 +50,8 @@ impl Store {
 
     /// What a payer has spent in the period that holds this moment.
     pub async fn spent(&self, payer: &Payer, (period, at): (Period, Timestamp)) -> Result<NanoUsd> {
-        let text = "SELECT spent_nano FROM spend WHERE payer_kind = $1 AND payer_id = $2 AND period = $3 AND start_ms = $4";
+        let text =
+            "SELECT spent_nano FROM spend WHERE payer_kind = $1 AND payer_id = $2 AND period = $3 AND start_ms = $4";
         let (kind, id) = payer.columns();
         let query = sqlx::query_scalar(text).bind(kind).bind(id).bind(period.as_str()).bind(millis(period.start(at)));
         Ok(NanoUsd(query.fetch_optional(&self.read).await?.unwrap_or(0)))
@@ -95,9 +96,7 @@ impl Store {
         let text = "SELECT holder, amount_nano, expires_ms FROM leases WHERE payer_kind = 'key' AND payer_id = $1 \
                     ORDER BY holder";
         let rows = sqlx::query(text).bind(key.as_str()).fetch_all(&self.read).await?;
-        let read = |row: &sqlx::any::AnyRow| {
-            Ok((row.try_get(0)?, NanoUsd(row.try_get(1)?), moment(row.try_get(2)?)))
-        };
+        let read = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, NanoUsd(row.try_get(1)?), moment(row.try_get(2)?)));
         rows.iter().map(read).collect()
     }
 }

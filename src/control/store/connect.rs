@@ -67,9 +67,10 @@ async fn sqlite(path: &Path) -> Result<Store> {
     let url = format!("sqlite://{}?mode=rwc", encoded(path));
     let options = AnyPoolOptions::new().acquire_timeout(PATIENCE).test_before_acquire(false).max_lifetime(None);
     let settings = options.idle_timeout(None).min_connections(1);
-    let write = settings.clone().max_connections(1).after_connect(|connection, _| {
-        Box::pin(async move { connection.execute(SQLITE).await.map(drop) })
-    });
+    let write = settings
+        .clone()
+        .max_connections(1)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SQLITE).await.map(drop) }));
     let read = settings.max_connections(READERS).after_connect(|connection, _| {
         Box::pin(async move {
             connection.execute(SQLITE).await?;
@@ -84,9 +85,8 @@ async fn sqlite(path: &Path) -> Result<Store> {
 
 async fn postgres(url: &str) -> Result<Store> {
     let options = AnyPoolOptions::new().acquire_timeout(PATIENCE).max_connections(CONNECTIONS);
-    let options = options.after_connect(|connection, _| {
-        Box::pin(async move { connection.execute(POSTGRES).await.map(drop) })
-    });
+    let options =
+        options.after_connect(|connection, _| Box::pin(async move { connection.execute(POSTGRES).await.map(drop) }));
     let pool: AnyPool = options.connect(url).await?;
     Ok(Store { read: pool.clone(), write: pool, backend: Backend::Postgres, name: "PostgreSQL".into() })
 }

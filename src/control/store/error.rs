@@ -25,7 +25,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// A newer Tollgate has been here.
-    #[error("the database's schema is version {found}, newer than the {known} that this program knows; run the newer program")]
+    #[error(
+        "the database's schema is version {found}, newer than the {known} that this program knows; run the newer program"
+    )]
     NewerSchema {
         /// The database's version.
         found: i64,

@@ -2,8 +2,8 @@
 //! few letters to know it by.
 
 use serde_json::json;
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{QueryBuilder, Row};
 
 use super::change::{Change, Entry};
 use super::limits::{self, millis, moment};
@@ -12,10 +12,17 @@ use crate::types::{Digest, GroupId, KeyId, KeyRecord, Limits, Secret, Timestamp}
 
 /// Keys shorter than this have none of their letters kept.
 const SHORT: usize = 24;
-/// What a list shows of a key.
-const COLUMNS: &str = "SELECT k.id, k.number, k.name, k.email, k.role, k.user_id, k.group_id, k.prefix, k.last_four, \
-                       k.requests_per_minute, k.tokens_per_minute, k.concurrent_requests, k.expires_ms, k.enabled, \
-                       k.created_ms, k.updated_ms, COUNT(*) OVER () AS total FROM api_keys k WHERE k.deleted_ms IS NULL";
+/// What is shown of a key, to the statement's condition.
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, number, name, email, role, user_id, group_id, prefix, last_four, requests_per_minute, \
+             tokens_per_minute, concurrent_requests, expires_ms, enabled, created_ms, updated_ms, \
+             COUNT(*) OVER () AS total FROM api_keys WHERE deleted_ms IS NULL AND ",
+            $condition
+        )
+    };
+}
 
 /// What a key may do besides calling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,16 +179,15 @@ impl Store {
         change.commit(Entry { action: "key.delete", subject: id.as_str(), detail: json!({}) }).await
     }
 
-    /// Lists keys by number; those whose id or name holds a text, where one is given.
+    /// Lists keys by number; those whose id or name holds a text, in any case, where one is given.
     pub async fn keys(&self, holding: Option<&str>, page: Page) -> Result<Listed<KeyView>> {
-        let mut query = QueryBuilder::new(COLUMNS);
-        if let Some(text) = holding {
-            let pattern = format!("%{}%", text.replace('!', "!!").replace('%', "!%").replace('_', "!_"));
-            query.push(" AND (k.id LIKE ").push_bind(pattern.clone()).push(" ESCAPE '!' OR k.name LIKE ");
-            query.push_bind(pattern).push(" ESCAPE '!')");
-        }
-        query.push(" ORDER BY k.number LIMIT ").push_bind(page.limit()).push(" OFFSET ").push_bind(page.offset());
-        let rows = query.build().fetch_all(&self.read).await?;
+        let text = select!(
+            "($1 = '' OR LOWER(id) LIKE $1 ESCAPE '!' OR LOWER(name) LIKE $1 ESCAPE '!') ORDER BY number LIMIT $2 OFFSET $3"
+        );
+        let escaped = |text: &str| text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        let pattern = holding.map(|text| format!("%{}%", escaped(text))).unwrap_or_default();
+        let query = sqlx::query(text).bind(pattern).bind(page.limit()).bind(page.offset());
+        let rows = query.fetch_all(&self.read).await?;
         let total = rows.first().map(|row| row.try_get::<i64, _>("total")).transpose()?;
         let items = rows.iter().map(view).collect::<sqlx::Result<_>>()?;
         Ok(Listed { items, total: total.unwrap_or(0).unsigned_abs() })
@@ -189,9 +195,7 @@ impl Store {
 
     /// One key.
     pub async fn key(&self, id: &KeyId) -> Result<KeyView> {
-        let mut query = QueryBuilder::new(COLUMNS);
-        query.push(" AND k.id = ").push_bind(id.as_str().to_owned());
-        let row = query.build().fetch_optional(&self.read).await?;
+        let row = sqlx::query(select!("id = $1")).bind(id.as_str()).fetch_optional(&self.read).await?;
         Ok(view(&row.ok_or(StoreError::NotFound("key"))?)?)
     }
 }

@@ -105,7 +105,8 @@ impl Store {
         let text = "INSERT INTO members (organization_id, user_id, role, created_ms) VALUES ($1, $2, $3, $4) \
                     ON CONFLICT (organization_id, user_id) DO UPDATE SET role = excluded.role, deleted_ms = NULL";
         let now = change.now_ms();
-        let query = sqlx::query(text).bind(organization.as_str()).bind(&member.user).bind(member.role.as_str()).bind(now);
+        let query =
+            sqlx::query(text).bind(organization.as_str()).bind(&member.user).bind(member.role.as_str()).bind(now);
         query.execute(change.on()).await.map_err(StoreError::of("organization's owner"))?;
         change.revoke_user(&member.user).await?;
         let detail = json!({"user": member.user, "role": member.role.as_str()});
@@ -115,7 +116,8 @@ impl Store {
     /// Ends a membership.
     pub async fn remove_member(&self, by: &By, organization: &OrgId, user: &str) -> Result<i64> {
         let mut change = self.change(by).await?;
-        let text = "UPDATE members SET deleted_ms = $3 WHERE organization_id = $1 AND user_id = $2 AND deleted_ms IS NULL";
+        let text =
+            "UPDATE members SET deleted_ms = $3 WHERE organization_id = $1 AND user_id = $2 AND deleted_ms IS NULL";
         let now = change.now_ms();
         let query = sqlx::query(text).bind(organization.as_str()).bind(user).bind(now);
         if query.execute(change.on()).await?.rows_affected() == 0 {
@@ -128,7 +130,8 @@ impl Store {
 
     /// Lists an organization's members by user.
     pub async fn members(&self, organization: &OrgId) -> Result<Vec<Member>> {
-        let text = "SELECT user_id, role FROM members WHERE organization_id = $1 AND deleted_ms IS NULL ORDER BY user_id";
+        let text =
+            "SELECT user_id, role FROM members WHERE organization_id = $1 AND deleted_ms IS NULL ORDER BY user_id";
         let rows = sqlx::query(text).bind(organization.as_str()).fetch_all(&self.read).await?;
         let read = |row: &sqlx::any::AnyRow| {
             let role = MemberRole::parse(&row.try_get::<String, _>(1)?).unwrap_or(MemberRole::Reader);

@@ -32,7 +32,6 @@ macro_rules! select {
     };
 }
 
-
 /// A record, and what only the authority knows beside it.
 #[derive(Clone, Debug)]
 pub struct Found {

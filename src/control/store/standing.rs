@@ -99,7 +99,8 @@ fn read(row: &AnyRow, asked: &Asked<'_>) -> sqlx::Result<Standing> {
         (Some(_), None | Some("deleted")) => Membership::Deleted,
         (Some(_), Some(_)) => Membership::Present,
     };
-    let organization = row.try_get::<Option<String>, _>("organization")?.map(|_| super::limits::read(row)).transpose()?;
+    let organization =
+        row.try_get::<Option<String>, _>("organization")?.map(|_| super::limits::read(row)).transpose()?;
     let model = match (number("listed")?, number("served")?) {
         (Some(0) | None, _) => ModelStanding::Unlisted,
         (_, Some(0) | None) => ModelStanding::Unknown,

@@ -1,13 +1,18 @@
 //! The control plane: its store on both databases, and what it answers.
 
+mod guard_api;
+mod revocations;
 mod store;
 
+use http::Request;
+use http_body_util::Full;
 use tempfile::TempDir;
 use tollgate::config::Database;
 use tollgate::control::store::Store;
 use tollgate::types::Secret;
 
 use crate::peers::{PostgresPeer, off_runtime};
+use crate::support::{Got, Mock, Reply, World};
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +48,61 @@ impl Place {
 
     pub(crate) async fn open(&self) -> Store {
         Store::open(&self.database).await.unwrap()
+    }
+}
+
+/// The `SecretKey` of the deployment in these tests.
+pub(crate) const SECRET: &str = "the-deployments-secret";
+
+/// A Tollgate with a control plane, and the store behind it.
+pub(crate) struct Api {
+    pub(crate) world: World,
+    pub(crate) store: Store,
+    pub(crate) place: Place,
+    _upstream: Mock,
+}
+
+/// An answer: status, content type, text.
+pub(crate) type Answer = (u16, String, String);
+
+impl Api {
+    pub(crate) async fn new(on: On) -> Self {
+        Self::with(on, "", None).await
+    }
+
+    /// With more settings, and with a keys file beside the store.
+    pub(crate) async fn with(on: On, settings: &str, keys: Option<&str>) -> Self {
+        let place = Place::new(on).await;
+        let (world, upstream) = place.world(settings, keys).await;
+        Self { world, store: place.open().await, place, _upstream: upstream }
+    }
+
+    /// Posts to the guard API with these headers beside the content type.
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let got = self.send("POST", path, (headers, body)).await;
+        let kind = got.header("content-type").unwrap_or_default().to_owned();
+        (got.status.as_u16(), kind, got.text().await)
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, (headers, body): (&[(&str, &str)], &str)) -> Got {
+        let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.world.client().await.send(request.body(Full::new(body.to_owned().into())).unwrap()).await
+    }
+}
+
+impl Place {
+    /// A Tollgate whose control plane keeps everything here. Several may.
+    pub(crate) async fn world(&self, settings: &str, keys: Option<&str>) -> (World, Mock) {
+        let upstream = Mock::always(Reply::json(200, r#"{"choices":[]}"#)).await;
+        let control = format!("control: {{ database: {:?}, guard_secret: {{ value: {SECRET} }} }}\n", self.url);
+        let mut world = World::before(&upstream).with(&control).with(settings);
+        if let Some(keys) = keys {
+            world = world.keys(keys);
+        }
+        (world.start().await, upstream)
     }
 }
 

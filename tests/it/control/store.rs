@@ -62,7 +62,8 @@ async fn a_key_is_found_by_its_digest_and_shown_once(on: On) {
     let place = Place::new(on).await;
     let store = place.open().await;
     let mut new = key("ci");
-    new.record.limits = Limits { requests_per_minute: Some(u32::MAX), tokens_per_minute: Some(7), concurrent_requests: None };
+    new.record.limits =
+        Limits { requests_per_minute: Some(u32::MAX), tokens_per_minute: Some(7), concurrent_requests: None };
     new.record.budget = Some(Budget { period: Period::Month, amount: NanoUsd(i64::MAX) });
     new.record.expires = Timestamp::parse("2027-01-01T00:00:00Z");
     new.record.secret = Some(Digest::of(b"secret"));
@@ -159,7 +160,10 @@ async fn every_change_is_in_the_audit_log_and_names_no_key(on: On) {
     let store = place.open().await;
     make(&store, &key("ci")).await;
     let id = KeyId::new("ci");
-    store.limit_key(&By::new("cli:ann"), &id, Limits { requests_per_minute: Some(9), ..Limits::default() }).await.unwrap();
+    store
+        .limit_key(&By::new("cli:ann"), &id, Limits { requests_per_minute: Some(9), ..Limits::default() })
+        .await
+        .unwrap();
     store.enable_key(&by(), &id, Enabled::No).await.unwrap();
     store.pay(&by(), &Payer::Key(id), (NanoUsd(5), "gift")).await.unwrap();
     let log = store.audit(Some("ci"), Page::default()).await.unwrap();
@@ -355,7 +359,7 @@ async fn lists_come_in_pages_and_no_text_is_read_as_sql(on: On) {
     }
     let page = store.keys(None, Page { limit: 2, offset: 3 }).await.unwrap();
     assert_eq!((page.total, page.items.len(), page.items[0].id.as_str()), (6, 2, "\u{1F511}"));
-    for (text, found) in [("0%", 1), ("_", 1), ("DROP", 1), ("'", 1), ("b", 2), ("nothing", 0)] {
+    for (text, found) in [("0%", 1), ("_", 2), ("DROP", 1), ("'", 1), ("b", 2), ("nothing", 0)] {
         let listed = store.keys(Some(text), Page::default()).await.unwrap();
         assert_eq!(listed.items.len(), found, "{text}");
     }
