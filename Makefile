@@ -49,8 +49,9 @@ docs: build-packages
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
 .PHONY: bench
-bench: build-packages ## load against the floor proxy, then micro benches, in release mode (BENCH_ARGS go to the load)
+bench: build-packages ## load against the floor proxy and the guard API, then micro benches, in release mode (BENCH_ARGS go to the load)
 	cargo bench --locked --bench end_to_end -- $(BENCH_ARGS)
+	cargo bench --locked --bench guard_api
 	cargo bench --locked --bench micro
 
 # Advisories are left out: their database comes from outside the registries. `cargo deny check advisories` reads it.

@@ -90,6 +90,7 @@ impl App {
         let listener = Listener::bind(&config.proxy).await?;
         let address = listener.local_addr();
         observe::all(&metrics, (&proxy, &spool, &sinks), &listener)?;
+        authority.as_ref().map_or(Ok(()), |authority| authority.observe(&metrics))?;
         let readiness = readiness(&spool, &shutdown, authority.clone());
         let ops = Ops::bind(config.ops.address, Arc::clone(&metrics), readiness)
             .await

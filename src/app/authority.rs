@@ -16,6 +16,8 @@ use crate::control::store::Store;
 use crate::control::{Body, Control, Links, NotRecorded, Report, Revoked};
 use crate::guard::{Credential, FetchError, Fetching, Guard, KeySource};
 use crate::meter::Meter;
+use crate::metrics::Metrics;
+use crate::metrics::observed::{Family, Kind, Observed, Sample};
 use crate::shutdown::Shutdown;
 use crate::types::KeyRecord;
 
@@ -82,6 +84,36 @@ impl Authority {
             }
         };
         self.0.follow(tell).await;
+    }
+
+    /// Brings its counts to `/metrics`.
+    pub(super) fn observe(&self, metrics: &Metrics) -> Result<()> {
+        const ANSWERS: Family = ("tollgate_guard_api_answers_total", "Answers of the guard API.", Kind::Counter);
+        const REPORTED: Family =
+            ("tollgate_guard_api_reported_total", "Usage events that callers reported.", Kind::Counter);
+        const STREAMS: Family = ("tollgate_guard_api_revocation_streams", "Open streams of revocations.", Kind::Gauge);
+        let control = Arc::downgrade(&self.0);
+        let observed = Observed::new(&[(ANSWERS, Some("result")), (REPORTED, None), (STREAMS, None)], move || {
+            let Some(control) = control.upgrade() else { return Vec::new() };
+            let stats = control.stats();
+            let refused = stats.refused.saturating_sub(stats.wrong_secrets + stats.throttled + stats.failures);
+            let answers = [
+                ("allowed", stats.allowed),
+                ("refused", refused),
+                ("wrong_secret", stats.wrong_secrets),
+                ("throttled", stats.throttled),
+                ("failed", stats.failures),
+            ];
+            let answers = answers.into_iter().map(|(result, count)| Sample {
+                family: 0,
+                label: Some(("result", result.to_owned())),
+                value: count as f64,
+            });
+            let plain = [(1, stats.reported), (2, stats.streams)];
+            let plain = plain.map(|(family, count)| Sample { family, label: None, value: count as f64 });
+            answers.chain(plain).collect()
+        })?;
+        Ok(metrics.observe(observed)?)
     }
 
     /// Closes the database's connections.

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use crate::config::Config;
 use crate::guard::{Guard, KeySource};
 use crate::meter::Meter;
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
 /// What the control plane would answer with.
@@ -45,6 +46,10 @@ impl Authority {
     }
 
     pub(super) fn is_ready(&self) -> bool {
+        match self.0 {}
+    }
+
+    pub(super) fn observe(&self, _metrics: &Metrics) -> Result<()> {
         match self.0 {}
     }
 

@@ -72,15 +72,13 @@ fn database(field: &Field<'_>) -> Option<Database> {
         return Some(Database::Postgres(Secret::new(text)));
     }
     let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
-    match path.filter(|path| !path.is_empty()) {
-        Some(path) => Some(Database::Sqlite(resolved(field, path))),
-        None => {
-            // The text is not shown: it may be a URL with a password whose scheme is misspelt.
-            let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-            field.problem(format!("{} is no database that is known here", quote(scheme)), FORMS);
-            None
-        }
+    if let Some(path) = path.filter(|path| !path.is_empty()) {
+        return Some(Database::Sqlite(resolved(field, path)));
     }
+    // The text is not shown: it may be a URL with a password whose scheme is misspelt.
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    field.problem(format!("{} is no database that is known here", quote(scheme)), FORMS);
+    None
 }
 
 /// In a file relative to the file's folder, elsewhere to the working directory, as every path.

@@ -15,7 +15,7 @@ impl Meter {
     /// # Errors
     /// When the spool has no room for it.
     pub fn report(&self, mut data: UsageData, time: Timestamp) -> Result<Commit, SpoolFull> {
-        data.workload = self.workload.clone();
+        data.workload.clone_from(&self.workload);
         let mut event = UsageEvent {
             specversion: Cow::Borrowed("1.0"),
             id: String::new(),

@@ -39,14 +39,13 @@ pub(super) async fn identify(control: &Control, headers: &HeaderMap, from: IpAdd
         control.counters.throttled.add();
         return Err(Refusal::Throttled(wait));
     }
-    match known(control, headers, secret).await? {
-        Some(asker) => Ok(asker),
-        None => {
-            control.counters.wrong_secrets.add();
-            let _ = wrong.take(from, WRONG_SECRETS);
-            Err(Refusal::SecretWrong)
-        }
+    if let Some(asker) = known(control, headers, secret).await? {
+        return Ok(asker);
     }
+    control.counters.wrong_secrets.add();
+    // Looked at the next time.
+    let _ = wrong.take(from, WRONG_SECRETS);
+    Err(Refusal::SecretWrong)
 }
 
 async fn known(control: &Control, headers: &HeaderMap, secret: &[u8]) -> Result<Option<Asker>, Refusal> {

@@ -158,15 +158,11 @@ impl http_body::Body for Stream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match ready!(self.0.as_mut().poll(context)) {
-            Some((feed, text)) => {
-                self.0 = Box::pin(feed.next());
-                Poll::Ready(Some(Ok(Frame::data(text))))
-            }
-            None => {
-                self.0 = Box::pin(std::future::pending());
-                Poll::Ready(None)
-            }
+        if let Some((feed, text)) = ready!(self.0.as_mut().poll(context)) {
+            self.0 = Box::pin(feed.next());
+            return Poll::Ready(Some(Ok(Frame::data(text))));
         }
+        self.0 = Box::pin(std::future::pending());
+        Poll::Ready(None)
     }
 }

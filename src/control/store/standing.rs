@@ -88,7 +88,7 @@ impl Store {
 
 fn read(row: &AnyRow, asked: &Asked<'_>) -> sqlx::Result<Standing> {
     let plan: Option<String> = row.try_get("plan")?;
-    let number = |name: &str| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(name)?);
+    let number = |name: &str| row.try_get::<Option<i64>, _>(name);
     let (limit, user_spent) = (number("credit_limit_nano")?, number("user_spent_nano")?.unwrap_or(0));
     let invoiced = plan.as_deref() == Some("invoice") && limit.is_some_and(|limit| user_spent >= limit);
     let key_spent = number("key_spent_nano")?.unwrap_or(0);
