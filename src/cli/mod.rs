@@ -10,6 +10,8 @@ mod keys;
 mod line;
 mod serve;
 mod settings;
+#[cfg(feature = "control")]
+mod stored_keys;
 
 use std::process::ExitCode;
 
@@ -63,9 +65,8 @@ enum Command {
     Demo(demo::Options),
     /// Check configuration, upstreams, Kafka, certificates: one remedy per failure
     Check(settings::Settings),
-    /// Make, hash and validate keys
-    #[command(subcommand)]
-    Keys(keys::Command),
+    /// Make, hash and validate keys; list and change those of the control plane
+    Keys(keys::Options),
     /// Prove that no event is missing, from a topic, a file or a spool
     Audit(audit::Options),
     /// Print a shell completion script
@@ -90,7 +91,7 @@ pub fn main() -> ExitCode {
         Command::Control(settings) => serve::run(Role::Control, &settings),
         Command::Demo(options) => demo::run(&options),
         Command::Check(settings) => check::run(&settings),
-        Command::Keys(command) => keys::run(&command),
+        Command::Keys(options) => keys::run(&options),
         Command::Audit(options) => audit::run(&options),
         Command::Completions { shell } => Ok(completions::run(shell)),
     };

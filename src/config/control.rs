@@ -1,12 +1,13 @@
 //! `control:`, the authority. It runs here when the section is there, or when the environment holds one of its secrets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::field::{Field, quote};
-use super::problem::Origin;
+use super::problem::{Origin, Problems};
 use super::secret::secret;
 use super::section::Section;
+use super::tree::{Node, Value};
 use super::{Control, Database, environment};
 use crate::types::Secret;
 
@@ -39,6 +40,17 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Control> {
             .and_then(|field| secret(&mut field.section().with_hidden_names()))
             .or(default.guard_secret),
     })
+}
+
+/// Reads the name of a database as it stands in `control.database`, on its own.
+pub fn check_database(text: &str) -> Result<Database, Problems> {
+    let directory = PathBuf::new();
+    let context = Context::new(&[], &directory);
+    let value = Value { node: Node::Scalar(text.to_owned()), at: Origin::Flag("database".into()) };
+    let found = database(&Field { value: &value, path: "database".to_owned(), context: &context });
+    context.finish()?;
+    // Without one there was a problem.
+    found.ok_or_else(|| Problems::new(Vec::new(), Vec::new()))
 }
 
 fn defaults(context: &Context<'_>) -> Control {
@@ -82,7 +94,7 @@ fn database(field: &Field<'_>) -> Option<Database> {
 }
 
 /// In a file relative to the file's folder, elsewhere to the working directory, as every path.
-fn resolved(field: &Field<'_>, path: &str) -> std::path::PathBuf {
+fn resolved(field: &Field<'_>, path: &str) -> PathBuf {
     let folder = match &field.value.at {
         Origin::File { path, .. } => path.parent().unwrap_or(Path::new("")),
         Origin::Unset => field.context.base.as_path(),

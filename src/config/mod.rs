@@ -37,6 +37,7 @@ pub use checked::{
     KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull,
     Workload,
 };
+pub use control::check_database;
 pub use keys::{check_keys, load_keys};
 pub use load::{Loaded, Sources, load};
 pub use prices::load_prices;

@@ -29,6 +29,19 @@ impl Store {
         change.commit(entry).await
     }
 
+    /// Makes a group of this id unless there is one; whether it was made.
+    pub async fn ensure_group(&self, by: &By, id: &GroupId) -> Result<bool> {
+        let mut change = self.change(by).await?;
+        let text =
+            "INSERT INTO key_groups (id, number, name, created_ms) VALUES ($1, $2, $1, $3) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(text).bind(id.as_str()).bind(change.revision()).bind(change.now_ms());
+        if query.execute(change.on()).await.map_err(StoreError::of("group"))?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        change.commit(Entry { action: "group.save", subject: id.as_str(), detail: json!({}) }).await?;
+        Ok(true)
+    }
+
     /// Takes a group out; refused while keys belong to it.
     pub async fn delete_group(&self, by: &By, id: &GroupId) -> Result<i64> {
         let mut change = self.change(by).await?;

@@ -72,6 +72,19 @@ impl Store {
         change.commit(Entry { action: "organization.save", subject: id, detail }).await
     }
 
+    /// Makes an organization of this id unless there is one; whether it was made.
+    pub async fn ensure_organization(&self, by: &By, id: &OrgId) -> Result<bool> {
+        let mut change = self.change(by).await?;
+        let text =
+            "INSERT INTO organizations (id, number, name, created_ms) VALUES ($1, $2, $1, $3) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(text).bind(id.as_str()).bind(change.revision()).bind(change.now_ms());
+        if query.execute(change.on()).await.map_err(StoreError::of("organization"))?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        change.commit(Entry { action: "organization.save", subject: id.as_str(), detail: json!({}) }).await?;
+        Ok(true)
+    }
+
     /// Takes an organization out: no caller may name it any more.
     pub async fn delete_organization(&self, by: &By, id: &OrgId) -> Result<i64> {
         let mut change = self.change(by).await?;

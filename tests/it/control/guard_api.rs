@@ -28,6 +28,49 @@ const LOG: &str = "/api/guard/log-usage";
 const KEY: &str = "sk-xxx";
 const MODEL: &str = r#"{"model":"cogvlm-chat-17b","messages":[{"role":"user","content":"hi"}]}"#;
 
+/// What the original says of a body with these four faults.
+const ISSUES: &str = r#"[
+  {
+    "code": "invalid_type",
+    "expected": "number",
+    "received": "null",
+    "path": [
+      "temperature"
+    ],
+    "message": "Expected number, received null"
+  },
+  {
+    "code": "invalid_type",
+    "expected": "boolean",
+    "received": "string",
+    "path": [
+      "stream"
+    ],
+    "message": "Expected boolean, received string"
+  },
+  {
+    "code": "invalid_type",
+    "expected": "number",
+    "received": "string",
+    "path": [
+      "input_tokens"
+    ],
+    "message": "Expected number, received string"
+  },
+  {
+    "code": "invalid_type",
+    "expected": "number",
+    "received": "undefined",
+    "path": [
+      "max_tokens"
+    ],
+    "message": "Required"
+  }
+]"#;
+
+/// Headers, body, and the status and text that answer them.
+type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 fn by() -> By {
     By::new("test")
 }
@@ -76,7 +119,7 @@ async fn auth_refuses_in_the_order_and_the_words_of_the_original(on: On) {
     let (secret, bad) = (("secretkey", SECRET), ("authorization", "sk-bad"));
     let organization = |id| ("swarms-organization", id);
     let good = ("authorization", KEY);
-    let rows: [(&[(&str, &str)], &str, u16, &str); 14] = [
+    let rows: [Row<'_>; 14] = [
         // Each also has every later fault, so the order shows.
         (&[bad, organization("org_none")], "{", 401, "Secret Key is missing"),
         (&[("secretkey", ""), bad], "{", 401, "Secret Key is missing"),
@@ -138,46 +181,8 @@ async fn log_usage_refuses_in_the_order_and_the_words_of_the_original(on: On) {
     body["stream"] = json!("yes");
     body["input_tokens"] = json!("100");
     body.as_object_mut().unwrap().remove("max_tokens");
-    let issues = r#"[
-  {
-    "code": "invalid_type",
-    "expected": "number",
-    "received": "null",
-    "path": [
-      "temperature"
-    ],
-    "message": "Expected number, received null"
-  },
-  {
-    "code": "invalid_type",
-    "expected": "boolean",
-    "received": "string",
-    "path": [
-      "stream"
-    ],
-    "message": "Expected boolean, received string"
-  },
-  {
-    "code": "invalid_type",
-    "expected": "number",
-    "received": "string",
-    "path": [
-      "input_tokens"
-    ],
-    "message": "Expected number, received string"
-  },
-  {
-    "code": "invalid_type",
-    "expected": "number",
-    "received": "undefined",
-    "path": [
-      "max_tokens"
-    ],
-    "message": "Required"
-  }
-]"#;
     // No key: the body is looked at first.
-    assert_eq!(api.post(LOG, &[("secretkey", SECRET)], &body.to_string()).await, text(400, issues));
+    assert_eq!(api.post(LOG, &[("secretkey", SECRET)], &body.to_string()).await, text(400, ISSUES));
     let (status, _, whole) = api.post(LOG, &[("secretkey", SECRET)], "[]").await;
     assert_eq!((status, whole.contains(r#""message": "Expected object, received array""#)), (400, true), "{whole}");
 
