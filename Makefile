@@ -50,8 +50,9 @@ docs: build-packages
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
 .PHONY: bench
-bench: build-packages ## load against the floor proxy, then micro benches, in release mode (BENCH_ARGS go to the load)
+bench: build-packages ## load against the floor proxy and the guard API, then micro benches, in release mode (BENCH_ARGS go to the load)
 	cargo bench --locked --bench end_to_end -- $(BENCH_ARGS)
+	cargo bench --locked --bench guard_api
 	cargo bench --locked --bench micro
 
 .PHONY: fuzz
@@ -76,7 +77,7 @@ install-deny: cargo
 	nice cargo install cargo-deny --locked --version $(deny_version) --root $(TOLLGATE_CACHE)/tools
 
 .PHONY: peers
-peers: cargo ## install what the tests need: Kafka, llama.cpp, official clients, promtool
+peers: cargo ## install what the tests need: Kafka, PostgreSQL, llama.cpp, official clients, promtool
 	@tests/peers/install.sh
 
 .PHONY: clean

@@ -51,6 +51,10 @@ names! {
     X_SHOULD_RETRY = "x-should-retry";
     /// Our name for a request, also where the upstream has its own `x-request-id`.
     X_TOLLGATE_REQUEST_ID = "x-tollgate-request-id";
+    /// Names the sidecar that asks an authority.
+    X_TOLLGATE_INSTANCE = "x-tollgate-instance";
+    /// Where a client of an event stream left off.
+    LAST_EVENT_ID = "last-event-id";
     /// Which side limited the caller: `gateway` is us.
     X_TOLLGATE_LIMIT_ORIGIN = "x-tollgate-limit-origin";
     /// The part of a temporary AWS credential that its signatures are sent with.

@@ -1,6 +1,6 @@
 //! `tollgate check`: is everything in place? One line per thing looked at, and one remedy per failure.
 //!
-//! Looks only: no topic is created, no message sent, no model asked.
+//! Looks only: no topic is created, no message sent, no model asked. A database of an older schema is brought up to date.
 
 use std::time::Duration;
 
@@ -52,6 +52,7 @@ pub(super) fn run(settings: &Settings) -> Result<End> {
     findings.extend(tokenizers(&config));
     findings.extend(spool(&config));
     findings.extend(kafka(&config));
+    findings.extend(runtime.block_on(database(&config)));
     let failed = findings.iter().filter(|finding| finding.fails).count();
     for finding in &findings {
         show(finding);
@@ -143,6 +144,38 @@ fn spool(config: &Config) -> Vec<Finding> {
         Ok(()) => Finding::good(format!("the spool can be written in {}", dir.display())),
         Err(error) => Finding::bad(format!("the spool cannot be written in {}: {error}", dir.display()), remedy),
     }]
+}
+
+/// Whether the control plane's database can be used; one that is a file and does not exist yet is not made.
+#[cfg(feature = "control")]
+async fn database(config: &Config) -> Option<Finding> {
+    use crate::config::Database;
+    use crate::control::store::Store;
+    let control = config.control.as_ref()?;
+    if let Database::Sqlite(path) = &control.database
+        && !path.exists()
+    {
+        return Some(Finding::good(format!("the database {} will be made at the start", path.display())));
+    }
+    Some(match tokio::time::timeout(PATIENCE, Store::open(&control.database)).await {
+        Ok(Ok(store)) => {
+            let good = Finding::good(format!("the control plane's database can be used: {}", store.name()));
+            store.close().await;
+            good
+        }
+        Ok(Err(error)) => Finding::bad(error.to_string(), "check control.database, and that this user may use it"),
+        Err(_) => Finding::bad(
+            format!("the control plane's database did not answer within {PATIENCE:?}"),
+            "check control.database and firewalls",
+        ),
+    })
+}
+
+#[cfg(not(feature = "control"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn database(config: &Config) -> Option<Finding> {
+    let what = "control is configured, but this build has no control plane";
+    config.control.as_ref().map(|_| Finding::bad(what.to_owned(), "build with the feature `control`"))
 }
 
 #[cfg(feature = "kafka")]

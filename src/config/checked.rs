@@ -26,6 +26,8 @@ pub struct Config {
     pub tokenizers: Vec<Tokenizer>,
     /// Where usage events go.
     pub events: Events,
+    /// The control plane, when it runs here.
+    pub control: Option<Control>,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub ops: Listen,
     /// How logs look.
@@ -179,13 +181,33 @@ pub struct Guard {
 pub enum GuardMode {
     /// Everyone may call; nothing is checked.
     Open,
-    /// From a keys file.
+    /// From a keys file, from this process's control plane, or from both: the file is looked at first.
     Keys {
         /// The file, watched for changes.
-        file: PathBuf,
+        file: Option<PathBuf>,
         /// Its records.
         records: Arc<Vec<KeyRecord>>,
     },
+}
+
+/// The control plane.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// What it keeps everything in.
+    pub database: Database,
+    /// The key that may administer.
+    pub admin_key: Option<Secret>,
+    /// The `SecretKey` that callers of the guard API must send. Without one only the store's deployments may ask.
+    pub guard_secret: Option<Secret>,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// SQLite, in this file.
+    Sqlite(PathBuf),
+    /// PostgreSQL, at this URL, which may hold a password.
+    Postgres(Secret),
 }
 
 /// Limits by scope.

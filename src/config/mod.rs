@@ -7,6 +7,7 @@
 
 mod checked;
 mod context;
+mod control;
 mod environment;
 mod events;
 mod field;
@@ -33,10 +34,11 @@ mod watch;
 mod tests;
 
 pub use checked::{
-    Config, Credential, DialectChoice, Disconnect, Encoding, Events, File, Guard, GuardMode, Kafka, KafkaFormat,
-    LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls, Tokenizer, Upstream,
-    Vocabulary, WhenFull, Workload,
+    Config, Control, Credential, Database, DialectChoice, Disconnect, Encoding, Events, File, Guard, GuardMode, Kafka,
+    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls, Tokenizer,
+    Upstream, Vocabulary, WhenFull, Workload,
 };
+pub use control::check_database;
 pub use keys::{check_keys, load_keys};
 #[cfg(fuzzing)]
 pub use load::fuzz;

@@ -23,6 +23,7 @@ mod peeked;
 pub mod price;
 mod progress;
 mod realtime;
+mod report;
 mod request;
 mod seal;
 mod tap;

@@ -155,7 +155,7 @@ fn name(data: &mut UsageData, (key, organization, group): (Option<&KeyId>, Optio
 }
 
 /// Who pays: the organization, else the key, else nobody known.
-fn subject(data: &UsageData) -> Arc<str> {
+pub(super) fn subject(data: &UsageData) -> Arc<str> {
     let known = data.org_id.as_ref().or(data.key_id.as_ref());
     known.map_or_else(|| Arc::from("anonymous"), Arc::clone)
 }

@@ -7,6 +7,9 @@ mod command;
 #[cfg(test)]
 mod compressed;
 #[cfg(test)]
+#[cfg(feature = "control")]
+mod control;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod dialects;

@@ -25,13 +25,15 @@ fn table(name: &str) -> BTreeSet<String> {
 
 /// Every key of a configuration, as dotted paths; what a table row describes as one is not entered.
 fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    const WHOLE: [&str; 6] = [
+    const WHOLE: [&str; 8] = [
         "upstreams[].credential",
         "limits.organization",
         "limits.overall",
         "events.kafka.properties",
         "prices",
         "tokenizers",
+        "control.admin_key",
+        "control.guard_secret",
     ];
     match value {
         Value::Object(map) if !WHOLE.contains(&path) => {
