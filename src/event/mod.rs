@@ -5,6 +5,7 @@
 
 mod loss;
 mod parts;
+mod unnumbered;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Timestamp, Usage};
 
 pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
-pub use parts::{Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, RequestFacts, Sequence, Timing, Workload};
+pub use parts::{
+    Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, Previous, RequestFacts, Sequence, Timing, Workload,
+};
+pub use unnumbered::Unnumbered;
 
 /// CloudEvents `type` of every usage event.
 pub const TYPE: &str = "dev.tollgate.usage.v1";
@@ -147,6 +151,9 @@ pub enum EncodeError {
     /// JSON could not be written.
     #[error("the usage event could not be written as JSON")]
     Json(#[from] serde_json::Error),
+    /// The place of the number was not found.
+    #[error("the usage event has no place for its number")]
+    Unnumbered,
 }
 
 impl UsageEvent {
@@ -160,11 +167,15 @@ impl UsageEvent {
 
     /// As [`Self::encode`], at the end of a buffer that the caller has emptied: events are many.
     pub fn encode_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.encode_within(MAX_BYTES, bytes)
+    }
+
+    fn encode_within(&mut self, most: usize, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
         if self.data.clamp_texts() {
             self.data.flag("event_truncated");
         }
         serde_json::to_writer(&mut *bytes, self)?;
-        if bytes.len() > MAX_BYTES && self.data.usage.raw.take().is_some() {
+        if bytes.len() > most && self.data.usage.raw.take().is_some() {
             self.data.flag("event_truncated");
             bytes.clear();
             serde_json::to_writer(bytes, self)?;

@@ -88,7 +88,7 @@ fn damage_is_kept_and_reported_once_with_the_numbers_that_are_missing() {
     for text in ["a", "hit", "c"] {
         assert!(first.reserve().unwrap().seal("org", &event(text, 500)).is_ready());
     }
-    let (id, skipped) = (first.id().to_owned(), first.0.shared.log().skip_number());
+    let (id, skipped) = (first.id().to_owned(), first.0.shared.log().numbering.give());
     assert!(first.reserve().unwrap().seal("org", b"after a number without a record").is_ready());
     drop(first);
     let file = &segment_files(dir.path())[0];
