@@ -47,6 +47,8 @@ pub(super) struct Accounts {
 
 struct Stretch {
     segment: SegmentId,
+    /// The offset after it.
+    end: u64,
     damage: Damage,
     copy: Vec<u8>,
 }
@@ -106,11 +108,6 @@ impl Accounts {
         self.see(epoch, range);
     }
 
-    /// Nothing can be said about the numbers of this epoch.
-    pub(super) fn leave_out(&mut self, epoch: u64) {
-        self.floors.remove(&epoch);
-    }
-
     /// So many numbers of this epoch were given out.
     pub(super) fn given_out(&mut self, epoch: u64, last: u64) {
         self.give(epoch, last);
@@ -150,7 +147,8 @@ impl Accounts {
         self.places.insert((segment, stretch.start as u64));
         let in_segment = self.stretches.iter().rev().take_while(|known| known.segment == segment).count();
         if let Some(last) = self.stretches.last_mut().filter(|_| in_segment >= MOST_IN_SEGMENT) {
-            last.damage.bytes = stretch.end as u64 - last.damage.offset;
+            last.end = stretch.end as u64;
+            last.damage.bytes = last.end - last.damage.offset;
             return;
         }
         let damage = Damage { segment: segment.number, offset: stretch.start as u64, bytes: stretch.len() as u64 };
@@ -158,7 +156,20 @@ impl Accounts {
         let damaged = bytes.get(stretch.clone()).unwrap_or_default();
         let copy = damaged.get(..damaged.len().min(most)).unwrap_or_default().to_vec();
         self.kept_bytes += copy.len();
-        self.stretches.push(Stretch { segment, damage, copy });
+        let end = if stretch.is_empty() { u64::MAX } else { stretch.end as u64 };
+        self.stretches.push(Stretch { segment, end, damage, copy });
+    }
+
+    /// Every sink has delivered all up to `mark`. An epoch that ended in order and is damaged only before that has lost
+    /// nothing: what the damage took was delivered, so its requests must not come again as interrupted ones.
+    pub(super) fn delivered(&mut self, mark: (SegmentId, u64)) -> BTreeSet<u64> {
+        let last_hurt = self.stretches.iter().map(|stretch| (stretch.segment, stretch.end)).max();
+        if last_hurt.is_none_or(|hurt| hurt > mark) {
+            return BTreeSet::new();
+        }
+        let spared = self.clean.clone();
+        self.floors.retain(|epoch, _| !spared.contains(epoch));
+        spared
     }
 
     /// The last epoch that gave out numbers, where this process's own has not begun.
@@ -181,7 +192,7 @@ impl Accounts {
     /// Keeps and reports what was not reported before, here or at a place that is `known`; the number of new stretches.
     pub(super) fn report(&self, shared: &Shared, known: &BTreeSet<(SegmentId, u64)>) -> u64 {
         let mut reported = 0;
-        for Stretch { segment, damage, copy } in &self.stretches {
+        for Stretch { segment, damage, copy, .. } in &self.stretches {
             let place = (*segment, damage.offset);
             if self.reported.contains(&place) || known.contains(&place) {
                 continue;

@@ -18,6 +18,7 @@ pub(super) const LOSS_SHARE: u64 = 1024;
 /// A report, ready to be appended.
 pub(super) struct Report {
     head: Head,
+    last: Option<u64>,
     payload: Vec<u8>,
 }
 
@@ -25,7 +26,6 @@ impl Report {
     /// Says what `data` says; a loss of a spool's own numbers or of damage in it.
     pub(super) fn new(data: LossData) -> Self {
         let (epoch, first, last, damage) = (data.epoch, data.first, data.last, data.damage);
-        warn!(epoch, first, last, segment = damage.map(|damage| damage.segment), "usage events are missing");
         let place = damage.unwrap_or_default();
         let mut payload = [place.segment, place.offset, last.unwrap_or(0)].map(u64::to_le_bytes).concat();
         let event = LossEvent::new(data);
@@ -34,7 +34,7 @@ impl Report {
         payload.extend_from_slice(key.as_bytes());
         payload.extend_from_slice(&event.encode());
         debug_assert!(record::size(payload.len()) as u64 <= LOSS_SHARE, "all of it is of bounded length");
-        Self { head: Head { kind: Kind::LossReport, flags: 0, epoch, number: first.unwrap_or(0) }, payload }
+        Self { head: Head { kind: Kind::LossReport, flags: 0, epoch, number: first.unwrap_or(0) }, last, payload }
     }
 
     /// Of numbers of this process that have no record.
@@ -60,9 +60,12 @@ impl Report {
         log.complete(self.head, &[&self.payload], Timestamp::now().as_millis());
     }
 
-    /// Appends it even where that takes more than the spool may; false if no segment can be made.
-    pub(super) fn publish(&self, shared: &Shared) -> bool {
-        shared.write(self.size(), Grown::ByEvent, |log| self.append(log)).is_some()
+    /// Appends it even where that takes more than the spool may; where no segment can be made, the next start finds the
+    /// loss again.
+    pub(super) fn publish(&self, shared: &Shared) {
+        let (epoch, first, last) = (self.head.epoch, self.head.number, self.last);
+        warn!(epoch, first, last, "usage events are missing from the spool");
+        shared.write(self.size(), Grown::ByEvent, |log| self.append(log));
     }
 }
 
@@ -82,7 +85,7 @@ pub(super) fn tell(shared: &Shared, log: &mut Log) -> bool {
         if log.fit(report.size()) {
             report.append(log);
         } else {
-            (range.0..=range.1).for_each(|number| log.numbering.without_record(number));
+            log.numbering.not_reported(range);
         }
     }
     true
@@ -99,7 +102,6 @@ pub(super) fn tell_when_due(shared: &Shared) {
 pub(super) fn tell_at_end(shared: &Shared) {
     let owed = shared.log().numbering.take_unreported();
     for range in owed {
-        // Where it fails, the next start finds the gap.
         Report::unrecorded(shared, range).publish(shared);
     }
 }

@@ -3,6 +3,8 @@
 //! Each number is noted where the death of the process leaves it, so those without a record are known at the next
 //! start even if nothing could be written about them.
 
+use std::collections::BTreeSet;
+
 use super::given::Given;
 use super::numbers::Numbers;
 
@@ -15,6 +17,8 @@ pub(super) struct Numbering {
     last: u64,
     given: Option<Given>,
     unreported: Numbers,
+    /// Given out before anything was recorded under them.
+    bare: BTreeSet<u64>,
 }
 
 impl Numbering {
@@ -42,11 +46,40 @@ impl Numbering {
         self.last
     }
 
+    /// Gives out the next number before anything is recorded under it.
+    pub(super) fn give_bare(&mut self) -> u64 {
+        let number = self.give();
+        self.bare.insert(number);
+        number
+    }
+
+    /// Something is recorded under this number, or never will be.
+    pub(super) fn covered(&mut self, number: u64) {
+        if !self.bare.is_empty() {
+            self.bare.remove(&number);
+        }
+    }
+
+    /// Numbers given out under which something may yet be recorded for the first time.
+    pub(super) fn bare(&self) -> &BTreeSet<u64> {
+        &self.bare
+    }
+
+    /// Up to this number the first record of each is written, or there will be none.
+    pub(super) fn settled(&self) -> u64 {
+        self.bare.first().map_or(self.last, |number| number - 1)
+    }
+
     /// This number has no record.
     pub(super) fn without_record(&mut self, number: u64) {
         if self.unreported.ranges().count() < MOST_UNREPORTED || self.unreported.touches(number) {
             self.unreported.insert(number, number);
         }
+    }
+
+    /// What was handed over is still to be reported.
+    pub(super) fn not_reported(&mut self, (first, last): (u64, u64)) {
+        self.unreported.insert(first, last);
     }
 
     /// What is to be reported.

@@ -31,13 +31,15 @@ use crate::types::Timestamp;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process uses it.
-    #[error("the spool in {0} is in use by another process")]
+    #[error(
+        "the spool in {0} is in use by another process: stop that one, or name another directory in events.spool.dir"
+    )]
     Locked(PathBuf),
     /// `max_bytes` leaves no room to work.
     #[error("a spool needs at least {LEAST_BYTES} bytes, and is allowed {0}")]
     TooSmall(u64),
     /// A file or directory cannot be made, read or written.
-    #[error("the spool in {dir} cannot be used: {source}")]
+    #[error("the spool in {dir} cannot be used ({source}): events.spool.dir must be writable and have room")]
     Io {
         /// The spool's directory.
         dir: PathBuf,
@@ -76,7 +78,11 @@ fn begin(config: &config::Spool, directory: Directory, lock: Lock) -> io::Result
     active.mapped.prefault(active.bytes / 8);
     directory.sync_epoch(epoch)?;
 
-    let Found { segments, ages, finals, open, damaged, accounts, .. } = found;
+    let Found { segments, ages, finals, mut open, damaged, mut accounts, .. } = found;
+    if let Some(mark) = delivered(&directory, id)? {
+        let spared = accounts.delivered(mark);
+        open.retain(|(epoch, _), _| !spared.contains(epoch));
+    }
     let (durable, previous) = (config.sync == SyncMode::Disk, accounts.previous());
     let most_bytes = config.max_bytes;
     let log = Log::new(Beginning { epoch, most_bytes, keep_rolled: true, active, segments, ages, finals });
@@ -117,9 +123,15 @@ fn take_id(directory: &Directory) -> io::Result<SpoolId> {
 /// Higher than any that was ever used here, as far as any trace is left.
 fn next_epoch(directory: &Directory, id: SpoolId) -> io::Result<u64> {
     let used = directory.epochs()?.into_iter().max().unwrap_or(0);
-    let marked =
-        directory.marks()?.iter().map(|path| acknowledged::epoch(&directory.disk, path, id)).max().unwrap_or(0);
+    let marks = directory.marks()?;
+    let marked = marks.iter().map(|path| acknowledged::place(&directory.disk, path, id).0.epoch).max().unwrap_or(0);
     Ok(directory.noted_epoch()?.max(used).max(marked) + 1)
+}
+
+/// Up to where every sink that ever had a mark has delivered; `None` without one.
+fn delivered(directory: &Directory, id: SpoolId) -> io::Result<Option<(SegmentId, u64)>> {
+    let marks = directory.marks()?;
+    Ok(marks.iter().map(|path| acknowledged::place(&directory.disk, path, id)).min())
 }
 
 fn note_beginning(shared: &Shared) {

@@ -49,7 +49,7 @@ pub(super) enum Kind {
     EpochClose = 5,
     /// A request goes on; its payload takes the place of its INTENT's.
     Progress = 6,
-    /// A segment follows another of the same process; the number is the last one given out before.
+    /// A segment follows another of the same process; up to the number, the first record of each stands before.
     Follows = 7,
 }
 
@@ -219,6 +219,31 @@ mod tests {
             if let Some(found) = decode(&bytes, salt) {
                 assert_eq!((found.head, found.payload), (head(), payload.as_slice()), "only padding may change");
             }
+        }
+
+        #[test]
+        fn any_bytes_decode_without_a_panic(bytes: Vec<u8>, as_record: bool, length: u32) {
+            let mut bytes = bytes;
+            if as_record {
+                bytes.splice(..0, MARKER.into_iter().chain(length.to_le_bytes()));
+            }
+            let salt = Salt::new(b"0123456789ab", 7, 2);
+            if let Some(found) = decode(&bytes, salt) {
+                assert_eq!(whole(salt, found.head, found.payload)[..found.size()], bytes[..found.size()]);
+            }
+            let _ = split_payload(&bytes);
+        }
+
+        #[test]
+        fn a_record_cut_off_anywhere_is_none(payload: Vec<u8>, place: proptest::sample::Index) {
+            let salt = Salt::new(b"0123456789ab", 7, 2);
+            let whole = [encode(salt, head(), &[&payload]).as_slice(), &payload].concat();
+            assert!(decode(&whole, salt).is_some());
+            let left = place.index(whole.len());
+            assert_eq!(decode(&whole[..left], salt), None);
+            let mut zeroed = whole.clone();
+            zeroed[left..].fill(0);
+            assert_eq!(decode(&zeroed, salt).is_some(), zeroed == whole, "as a torn write leaves it");
         }
 
         #[test]

@@ -22,9 +22,8 @@ struct Moment {
     segments: Vec<Info>,
     /// Tickets with an INTENT.
     open: BTreeSet<u64>,
-    /// Whether each open ticket has one.
-    all_intended: bool,
-    unreported: Vec<(u64, u64)>,
+    /// Numbers without a record that are none of the damage's.
+    others: Vec<(u64, u64)>,
     last: u64,
 }
 
@@ -58,12 +57,11 @@ pub(super) fn damaged(shared: &Shared, place: (SegmentId, u64)) -> io::Result<()
 impl Moment {
     fn now(shared: &Shared) -> Self {
         let log = shared.log();
-        let open: BTreeSet<u64> = log.open_numbers().collect();
+        let bare = log.numbering.bare().iter().map(|number| (*number, *number));
         Self {
             segments: log.segments.iter().cloned().collect(),
-            all_intended: open.len() as u64 == log.tickets,
-            open,
-            unreported: log.numbering.unreported().ranges().collect(),
+            open: log.open_numbers().collect(),
+            others: log.numbering.unreported().ranges().chain(bare).collect(),
             last: log.numbering.last(),
         }
     }
@@ -86,14 +84,9 @@ fn forget_spoiled(shared: &Shared, moment: &Moment, found: &Found) {
 fn publish(shared: &Shared, moment: &Moment, found: &mut Found) -> io::Result<()> {
     let epoch = shared.epoch;
     let accounts = &mut found.accounts;
-    if moment.all_intended {
-        accounts.given_out(epoch, moment.last);
-        moment.open.iter().for_each(|number| accounts.excuse(epoch, (*number, *number)));
-        moment.unreported.iter().for_each(|range| accounts.excuse(epoch, *range));
-    } else {
-        // A ticket may be about to be recorded.
-        accounts.leave_out(epoch);
-    }
+    accounts.given_out(epoch, moment.last);
+    moment.open.iter().for_each(|number| accounts.excuse(epoch, (*number, *number)));
+    moment.others.iter().for_each(|range| accounts.excuse(epoch, *range));
     for ((epoch, number), payload) in std::mem::take(&mut found.open) {
         if epoch != shared.epoch || !moment.open.contains(&number) {
             open::interrupt(shared, epoch, number, &payload)?;

@@ -5,7 +5,9 @@ mod crash;
 mod faults;
 mod flips;
 mod history;
+mod large;
 mod losses;
+mod model;
 mod states;
 
 use std::collections::{BTreeMap, BTreeSet};

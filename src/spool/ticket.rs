@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::loss::{self, Report};
 use super::record::{self, Kind};
@@ -124,7 +124,13 @@ fn without_room<T>(shared: &Shared) -> Result<Option<T>, SpoolFull> {
 }
 
 fn drop_next(shared: &Arc<Shared>) -> Ticket {
-    let number = shared.log().drop_next();
+    let mut log = shared.log();
+    let goes_on = log.owes_reports();
+    let number = log.drop_next();
+    drop(log);
+    if !goes_on {
+        warn!(number, "the spool is full: requests are let in and not recorded, as configured");
+    }
     Ticket { shared: Arc::clone(shared), number, stage: Stage::Unrecorded }
 }
 
@@ -185,7 +191,7 @@ impl Ticket {
         let written = self.shared.write(bytes, Grown::ByEvent, |log| {
             match stage {
                 Stage::Intended => drop(log.finish_intended(number)),
-                _ => log.finish_plain(),
+                _ => log.finish_plain(number),
             }
             log.complete(log.head(Kind::Final, number), payload, now);
         });
@@ -208,10 +214,11 @@ impl Ticket {
     fn lose(&mut self) {
         let (number, stage) = (self.number, self.end());
         let report = Report::unrecorded(&self.shared, (number, number));
+        warn!(number, "a request ended without a usage event");
         let written = self.shared.write(report.size(), Grown::ByEvent, |log| {
             match stage {
                 Stage::Intended => drop(log.finish_intended(number)),
-                _ => log.finish_plain(),
+                _ => log.finish_plain(number),
             }
             log.balance.dropped += 1;
             report.append(log);
@@ -227,7 +234,7 @@ impl Ticket {
         if stage == Stage::Intended {
             log.abandon();
         } else {
-            log.finish_plain();
+            log.finish_plain(self.number);
             log.without_record(self.number);
         }
         drop(log);

@@ -152,7 +152,7 @@ impl Log {
     pub(super) fn reserve(&mut self) -> u64 {
         self.reserved += TICKET_SHARE;
         self.tickets += 1;
-        self.numbering.give()
+        self.numbering.give_bare()
     }
 
     /// Gives out the next number with its INTENT, and reserves room for its FINAL; `fit` must have said yes.
@@ -189,6 +189,7 @@ impl Log {
     /// Appends an INTENT; `fit` must have said yes.
     pub(super) fn intend(&mut self, number: u64, payload: Vec<u8>) {
         self.append(self.head(Kind::Intent, number), &[&payload]);
+        self.numbering.covered(number);
         self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
         self.remember(number, payload);
     }
@@ -215,7 +216,8 @@ impl Log {
     }
 
     /// Ends a ticket without an INTENT.
-    pub(super) fn finish_plain(&mut self) {
+    pub(super) fn finish_plain(&mut self, number: u64) {
+        self.numbering.covered(number);
         self.tickets -= 1;
         self.reserved = self.reserved.saturating_sub(TICKET_SHARE);
     }
@@ -403,7 +405,7 @@ impl Log {
         self.retired.push(full);
         self.at = HEADER_BYTES;
         self.poisoned = false;
-        self.append(self.head(Kind::Follows, self.numbering.last()), &[]);
+        self.append(self.head(Kind::Follows, self.numbering.settled()), &[]);
         true
     }
 

@@ -210,3 +210,23 @@ fn the_first_event_of_an_epoch_says_where_the_numbers_before_it_end() {
     assert_eq!(previous(&third), Some(Previous { epoch: 1, number: 5, clean: true }));
     assert_eq!(third.reserve().unwrap().sequence().previous, None, "only the first event says it");
 }
+
+#[test]
+fn damage_to_what_was_delivered_before_an_orderly_end_brings_nothing_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = spool(dir.path());
+    let mut reader = first.reader("kafka");
+    record(&first, "one", 300);
+    record(&first, "two", 300);
+    assert_eq!(deliver(&mut reader), 2);
+    let killed = copy(dir.path());
+    first.close();
+    drop((reader, first));
+    for (dir, events) in [(dir.path(), 0), (killed.path(), 1)] {
+        spoil(dir, "two");
+        let second = spool(dir);
+        let found = read(&mut second.reader("kafka"));
+        assert_eq!((losses(&found).len(), found.len()), (1, 1 + events), "after a kill nobody knows");
+        assert_balanced(&second.stats());
+    }
+}
