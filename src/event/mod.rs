@@ -3,8 +3,10 @@
 //! One event per request. Absent means unknown; zero is a value. Within version 1 fields are only ever added; the JSON
 //! Schema in `deploy/schema/usage.v1.json` is generated from these types and golden-tested. No I/O happens here.
 
+mod line;
 mod loss;
 mod parts;
+mod summary;
 mod unnumbered;
 
 use std::borrow::Cow;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Timestamp, Usage};
 
+pub use line::LineError;
 pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
 pub use parts::{
     Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, Previous, RequestFacts, Sequence, Timing, Workload,
@@ -150,7 +153,7 @@ pub struct UsageData {
 pub enum EncodeError {
     /// JSON could not be written.
     #[error("the usage event could not be written as JSON")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] line::LineError),
     /// The place of the number was not found.
     #[error("the usage event has no place for its number")]
     Unnumbered,
@@ -174,11 +177,11 @@ impl UsageEvent {
         if self.data.clamp_texts() {
             self.data.flag("event_truncated");
         }
-        serde_json::to_writer(&mut *bytes, self)?;
+        line::write(bytes, self)?;
         if bytes.len() > most && self.data.usage.raw.take().is_some() {
             self.data.flag("event_truncated");
             bytes.clear();
-            serde_json::to_writer(bytes, self)?;
+            line::write(bytes, self)?;
         }
         Ok(())
     }

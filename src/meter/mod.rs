@@ -10,6 +10,7 @@ mod counting;
 mod draft;
 mod drain;
 mod exchange;
+mod flow;
 pub mod framing;
 mod hide;
 mod inject;
@@ -29,10 +30,13 @@ mod corpus_tests;
 mod watch_tests;
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::config::Config;
 use crate::event::{self, EncodeError, Unnumbered, UsageEvent, Workload};
@@ -58,8 +62,11 @@ pub struct Meter {
     source: Arc<str>,
     workload: Option<Workload>,
     interrupted: AtomicBool,
+    /// Told when streams are about to be cut.
+    ending: Arc<Notify>,
     memory: Memory,
     draining: Draining,
+    panics: AtomicU64,
 }
 
 impl Meter {
@@ -80,8 +87,10 @@ impl Meter {
             source: format!("/tollgate/{}", config.instance).into(),
             workload,
             interrupted: AtomicBool::new(false),
+            ending: Arc::default(),
             memory: Memory::default(),
             draining: Draining::default(),
+            panics: AtomicU64::new(0),
         }))
     }
 
@@ -95,9 +104,15 @@ impl Meter {
         &self.memory
     }
 
-    /// From now on exchanges that end early were interrupted by us, not left by their client.
+    /// From now on exchanges that end early were interrupted by us, not left by their client. Streams that can still say
+    /// so to their clients do, and end.
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
+        self.ending.notify_waiters();
+    }
+
+    fn ending(&self) -> Pin<Box<OwnedNotified>> {
+        Box::pin(Arc::clone(&self.ending).notified_owned())
     }
 
     fn is_interrupted(&self) -> bool {
@@ -107,6 +122,15 @@ impl Meter {
     /// How many answers had to be estimated because the counting threads were overrun.
     pub fn counts_skipped(&self) -> u64 {
         self.counting.refused()
+    }
+
+    /// How many answers were not read to their end because a dialect had a defect.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many answers were cut although they should have been read on after their client had left.

@@ -5,7 +5,11 @@ mod audit;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod compressed;
+#[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod dialects;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
@@ -16,6 +20,8 @@ mod events;
 mod inject;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
@@ -29,6 +35,8 @@ mod readme;
 mod real;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod sdks;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
