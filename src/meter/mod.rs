@@ -36,15 +36,15 @@ mod watch_tests;
 
 use std::cell::RefCell;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::config::Config;
-use crate::event::{self, EncodeError, UsageEvent, Workload};
+use crate::event::{self, EncodeError, Unnumbered, UsageEvent, Workload};
 use crate::metrics::Metrics;
 use crate::spool::{Commit, Spool, Ticket};
 use counting::Counting;
@@ -62,9 +62,6 @@ pub use tap::{Duties, Tap};
 #[derive(Debug)]
 pub struct Meter {
     spool: Spool,
-    /// Held from giving out a number until something is recorded under it. So the numbers in the log have no holes at
-    /// any moment, and after a kill a missing number can only be a lost event.
-    numbering: Mutex<()>,
     metrics: Arc<Metrics>,
     catalog: ArcSwap<Catalog>,
     counting: Counting,
@@ -91,7 +88,6 @@ impl Meter {
         });
         Ok(Arc::new(Self {
             spool,
-            numbering: Mutex::default(),
             metrics,
             catalog: ArcSwap::from_pointee(Catalog::of(config, &Catalog::new(Arc::default(), &[]))),
             counting: Counting::start()?,
@@ -126,11 +122,6 @@ impl Meter {
 
     fn ending(&self) -> Pin<Box<OwnedNotified>> {
         Box::pin(Arc::clone(&self.ending).notified_owned())
-    }
-
-    /// Nothing here is left half done by a thread that panics.
-    fn number(&self) -> MutexGuard<'_, ()> {
-        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_interrupted(&self) -> bool {
@@ -183,10 +174,29 @@ fn record(ticket: Ticket, event: &mut UsageEvent) -> Commit {
 
 /// Hands an event over as its line, in a buffer that the thread uses again, with the key that it is sent under.
 fn encoded<T>(event: &mut UsageEvent, take: impl FnOnce(&str, &[u8]) -> T) -> Result<T, EncodeError> {
+    with_line(|line| {
+        event.encode_into(line)?;
+        Ok(take(&event.subject, line))
+    })
+}
+
+/// As [`encoded`], before the event has its number: for a spool that is to give it out.
+fn unnumbered<T>(
+    spool: &Spool,
+    event: &mut UsageEvent,
+    take: impl FnOnce(&str, &Unnumbered<'_>) -> T,
+) -> Result<T, EncodeError> {
+    event.data.sequence = spool.place();
+    with_line(|line| {
+        let line = event.encode_unnumbered(line)?;
+        Ok(take(&event.subject, &line))
+    })
+}
+
+fn with_line<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     thread_local!(static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(event::MAX_BYTES)));
     LINE.with_borrow_mut(|line| {
         line.clear();
-        event.encode_into(line)?;
-        Ok(take(&event.subject, line))
+        write(line)
     })
 }

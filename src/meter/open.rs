@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::draft::{Draft, Prompt};
 use super::marks::Marks;
-use super::{Arrival, Content, Exchange, Meter, encoded, record};
+use super::{Arrival, Content, Exchange, Meter, unnumbered};
 use crate::dialect::{Ask, Reading};
 use crate::event::{self, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
 use crate::guard::{Caller, Permit};
@@ -59,11 +59,10 @@ impl Meter {
 
     /// Gives the event its number and records it as the INTENT, as one step.
     fn intend(&self, event: &mut UsageEvent) -> Result<Ticket, Reject> {
-        let _one = self.number();
-        let mut ticket = self.spool.reserve().map_err(|_| Reject::SpoolFull)?;
+        let begun = unnumbered(&self.spool, event, |subject, line| self.spool.begin(subject, line));
+        // Only a defect of ours is no encoding; a ticket without an INTENT is then a counted loss.
+        let ticket = begun.unwrap_or_else(|_| self.spool.reserve()).map_err(|_| Reject::SpoolFull)?;
         place(event, ticket.sequence());
-        // Cannot fail for an event that we build; a ticket without an INTENT would be a counted loss.
-        drop(encoded(event, |subject, line| ticket.intend(subject, line)));
         Ok(ticket)
     }
 
@@ -83,12 +82,13 @@ impl Meter {
         data.timing = Marks::new(arrival.started).timing(None);
         data.timing.guard_us = arrival.guarded.as_micros() as u64;
         event.subject = subject(&event.data);
-        let one = self.number();
-        // A spool too full to record a refusal is counted by the spool itself.
-        let Ok(ticket) = self.spool.reserve() else { return };
-        place(&mut event, ticket.sequence());
-        drop(record(ticket, &mut event));
-        drop(one);
+        let settled = unnumbered(&self.spool, &mut event, |subject, line| self.spool.settle(subject, line));
+        match settled {
+            Ok(Ok((sequence, _))) => place(&mut event, sequence),
+            // A spool too full to record a refusal is counted by the spool itself.
+            Ok(Err(_)) => return,
+            Err(error) => tracing::error!(%error, request_id = %event.data.request_id, "refusal could not be encoded"),
+        }
         super::log::request(&event);
     }
 

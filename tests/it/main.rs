@@ -52,6 +52,8 @@ mod shape;
 #[cfg(feature = "kafka")]
 mod soak;
 #[cfg(test)]
+mod storage;
+#[cfg(test)]
 mod streaming;
 #[cfg(test)]
 mod support;
