@@ -7,6 +7,8 @@ mod command;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod cuts;
+#[cfg(test)]
 mod disconnect;
 #[cfg(test)]
 mod endings;
