@@ -1,6 +1,7 @@
 //! What the pieces on the way of a request cost, one at a time: see `benches/README.md`.
 
 mod event;
+mod guarantee;
 mod guard;
 mod spool;
 mod stream;
@@ -14,5 +15,6 @@ fn main() {
     tap::bench(&mut criterion);
     event::bench(&mut criterion);
     spool::bench(&mut criterion);
+    guarantee::bench(&mut criterion);
     criterion.final_summary();
 }

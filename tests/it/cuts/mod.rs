@@ -9,6 +9,7 @@
 mod expected;
 mod scene;
 
+use std::cmp::Reverse;
 use std::time::Instant;
 
 use tokio::task::JoinSet;
@@ -46,6 +47,8 @@ async fn everywhere(policy: Policy) {
     let all = std::env::var_os(CUTS).is_some_and(|value| value == "all");
     let lengths = streams.iter().map(|stream| stream.wire().len());
     let stride = lengths.filter(|length| *length <= SHORT).sum::<usize>().div_ceil(FEW);
+    // Popped from the end: the short ones first.
+    streams.sort_by_key(|stream| Reverse(stream.wire().len()));
     let (started, count, mut sum) = (Instant::now(), streams.len(), 0);
     let mut running = JoinSet::new();
     while let Some(stream) = streams.pop() {

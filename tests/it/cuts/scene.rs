@@ -13,10 +13,13 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::corpus::Recording;
-use crate::support::{Asked, Client, Mock, PATIENCE, Reply, World, chat};
+use crate::support::{Asked, Client, Mock, Reply, World, chat};
 
 /// Clients at a time. Fewer than are read on at a time by `drain`.
 const CLIENTS: usize = 24;
+
+/// Generous: all of them share one thread, in a long run with others' builds beside it.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What happens upstream when the client leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
