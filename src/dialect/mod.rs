@@ -33,6 +33,20 @@ pub enum Operation {
     Completion,
     /// Vectors for texts.
     Embeddings,
+    /// Documents, ordered by how well they answer a query.
+    Rerank,
+    /// Pictures.
+    Image,
+    /// Speech made from text.
+    Speech,
+    /// Text made from speech, translated or not.
+    Transcription,
+    /// A judgement of a text.
+    Moderation,
+    /// A count of what a request would cost; it costs nothing itself.
+    CountTokens,
+    /// A conversation in both directions at once.
+    Realtime,
     /// Anything else.
     Other,
 }
@@ -44,13 +58,20 @@ impl Operation {
             Self::Chat => "chat",
             Self::Completion => "completion",
             Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
+            Self::Image => "image",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::Moderation => "moderation",
+            Self::CountTokens => "count_tokens",
+            Self::Realtime => "realtime",
             Self::Other => "other",
         }
     }
 
     /// Whether its answer always costs tokens, reported or not.
     pub fn has_tokens(self) -> bool {
-        self != Self::Other
+        matches!(self, Self::Chat | Self::Completion | Self::Embeddings)
     }
 }
 
@@ -70,6 +91,34 @@ impl Route {
     }
 }
 
+/// What a dialect reads at once: one stream event, or one whole body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Payload<'a> {
+    /// The event's name, where the framing has names: SSE's `event`, the AWS event stream's `:event-type`.
+    pub name: Option<&'a [u8]>,
+    /// The data, mostly one JSON text.
+    pub data: &'a [u8],
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(data: &'a [u8]) -> Self {
+        Self { name: None, data }
+    }
+}
+
+/// How a stream is cut into payloads where its content type does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// Server-sent events.
+    Events,
+    /// One JSON text on each line.
+    Lines,
+    /// JSON objects one after the other, with or without a list around them.
+    Objects,
+    /// AWS's binary event stream.
+    Frames,
+}
+
 /// One wire format.
 pub trait Dialect: fmt::Debug + Send + Sync {
     /// The name in events.
@@ -78,8 +127,18 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads what a request asks for. Some formats name the model in the path, so it is given too (without query).
     fn read_request(&self, path: &str, body: &[u8]) -> Result<Ask, AskError>;
 
-    /// Reads one stream event's data, or one whole body, into `reading`. What cannot be read sets a flag there.
-    fn read_answer(&self, payload: &[u8], reading: &mut Reading);
+    /// Reads one payload into `reading`. What cannot be read sets a flag there.
+    fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
+
+    /// How this format frames a stream under a content type that does not say.
+    fn streams(&self) -> Streams {
+        Streams::Events
+    }
+
+    /// In whose words its clients are refused.
+    fn style(&self) -> refusal::Style {
+        refusal::Style::OpenAi
+    }
 }
 
 /// Chooses the dialect of a request by its path (without query). What no dialect knows is passed through as `unknown`.
@@ -90,18 +149,13 @@ pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     }
 }
 
+/// The formats by their paths. Each looks at the end of the path only: gateways put prefixes in front.
+const FAMILIES: [fn(&str) -> Option<Route>; 1] = [openai::route];
+
 fn by_path(method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
-    let operation = match () {
-        () if method != Method::POST => Operation::Other,
-        // Under any prefix: gateways and Azure put theirs in front, and clients write `/v1/v1`.
-        () if path.ends_with("/chat/completions") => Operation::Chat,
-        () if path.ends_with("/completions") => Operation::Completion,
-        () if path.ends_with("/embeddings") => Operation::Embeddings,
-        () => Operation::Other,
-    };
-    let dialect: &'static dyn Dialect = if operation == Operation::Other { &unknown::Unknown } else { &openai::OpenAi };
-    Route { dialect, operation }
+    let known = (method == Method::POST).then(|| FAMILIES.iter().find_map(|family| family(path))).flatten();
+    known.unwrap_or(Route { dialect: &unknown::Unknown, operation: Operation::Other })
 }
 
 #[cfg(test)]

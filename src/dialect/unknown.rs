@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::openai::UsageObject;
-use super::{Ask, AskError, Counts, Dialect, Operation, Place, Reading, lenient};
+use super::{Ask, AskError, Counts, Dialect, Operation, Payload, Place, Reading, lenient};
 
 /// The dialect of everything else.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +72,9 @@ impl Dialect for Unknown {
         })
     }
 
-    fn read_answer(&self, payload: &[u8], reading: &mut Reading) {
+    fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
         reading.had_content = false;
+        let payload = payload.data;
         reading.done |= payload.trim_ascii() == b"[DONE]";
         // One cheap look spares every other payload a parse: both names begin alike.
         if memmem::find(payload, b"\"usage").is_some() {
@@ -114,10 +115,10 @@ impl GoogleUsage {
             output: self.candidates.or(self.thoughts.map(|_| 0)),
             total: self.total,
             cache_read: self.cached,
-            cache_write: None,
             reasoning: self.thoughts,
             cache: Place::Inside,
             thought: Place::Outside,
+            ..Counts::default()
         }
     }
 }
@@ -130,7 +131,7 @@ mod tests {
     fn usage_of(payloads: &[&str]) -> Option<(u64, u64, Option<u64>)> {
         let mut reading = Reading::default();
         for payload in payloads {
-            Unknown.read_answer(payload.as_bytes(), &mut reading);
+            Unknown.read_answer(payload.as_bytes().into(), &mut reading);
         }
         let usage = reading.usage()?;
         Some((usage.input_tokens?, usage.output_tokens?, usage.cache_read_tokens))

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http::Method;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 
-use super::framing::{Sse, Whole};
+use super::framing::Framing;
 use crate::config::DialectChoice;
 use crate::dialect::{Reading, route};
 
@@ -44,35 +45,65 @@ fn corpus() -> Option<PathBuf> {
     told.or(Some(beside)).filter(|folder| folder.join("expected.json").exists())
 }
 
+/// The dialects whose recordings are read, each with the path of a request.
+const READ: [(&str, &str); 1] = [("openai.chat", "/v1/chat/completions")];
+
 fn expected(folder: &Path) -> BTreeMap<String, Expected> {
     let text = std::fs::read(folder.join("expected.json")).unwrap();
     let all: BTreeMap<String, Expected> = serde_json::from_slice(&text).unwrap();
-    all.into_iter().filter(|(_, entry)| entry.dialect == "openai.chat").collect()
+    all.into_iter().filter(|(_, entry)| READ.iter().any(|(dialect, _)| *dialect == entry.dialect)).collect()
 }
 
 /// The bytes on the wire: our fixtures are wire bytes, the corpus has one JSON object on each line.
-fn wire(file: &Path, kind: Kind) -> Vec<u8> {
+fn wire(file: &Path, entry: &Expected) -> Vec<u8> {
     let bytes = std::fs::read(file).unwrap();
-    if kind == Kind::Body || file.extension().is_some_and(|extension| extension == "sse") {
+    if entry.kind == Kind::Body || file.extension().is_some_and(|extension| extension == "sse") {
         return bytes;
     }
     let lines = String::from_utf8(bytes).unwrap();
-    let events = lines.lines().filter(|line| !line.is_empty()).map(|line| format!("data: {line}\n\n"));
-    (events.collect::<String>() + "data: [DONE]\n\n").into_bytes()
+    let lines = lines.lines().filter(|line| !line.is_empty());
+    match entry.dialect.as_str() {
+        "openai.chat" => {
+            (lines.map(|line| format!("data: {line}\n\n")).collect::<String>() + "data: [DONE]\n\n").into_bytes()
+        }
+        "google.generate_content" => lines.map(|line| format!("data: {line}\r\n\r\n")).collect::<String>().into_bytes(),
+        _ => lines.map(named_event).collect::<String>().into_bytes(),
+    }
 }
 
-fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, kind: Kind) -> Reading {
-    let dialect = route(DialectChoice::Auto, &Method::POST, "/v1/chat/completions").dialect;
-    let (mut reading, mut sse, mut whole) = (Reading::default(), Sse::default(), Whole::default());
+fn named_event(line: &str) -> String {
+    let event: serde_json::Value = serde_json::from_str(line).unwrap();
+    format!("event: {}\ndata: {line}\n\n", event["type"].as_str().unwrap())
+}
+
+fn framing(entry: &Expected) -> Framing {
+    let kind = match (entry.kind, entry.dialect.as_str()) {
+        (Kind::Body, _) => "application/json",
+        (Kind::Stream, _) => "text/event-stream",
+    };
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+    Framing::of(StatusCode::OK, &headers, entry.kind == Kind::Stream)
+}
+
+fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, entry: &Expected) -> Reading {
+    let path = READ.iter().find(|(dialect, _)| *dialect == entry.dialect).unwrap().1;
+    let route = route(DialectChoice::Auto, &Method::POST, path);
+    assert_eq!(route.name(), entry.dialect);
+    let (mut reading, dialect) = (Reading::default(), route.dialect);
+    let mut framing = framing(entry);
     for chunk in chunks {
-        match kind {
-            Kind::Stream => sse.feed(chunk, &mut |event| dialect.read_answer(event.data, &mut reading)),
-            Kind::Body => whole.push(&Bytes::copy_from_slice(chunk)),
+        match &mut framing {
+            Framing::Stream(stream) => {
+                stream.feed(chunk, &mut |event| dialect.read_answer(event.payload(), &mut reading))
+            }
+            Framing::Whole(whole) => whole.push(&Bytes::copy_from_slice(chunk)),
+            Framing::Opaque => panic!("no framing"),
         }
     }
-    match kind {
-        Kind::Stream => sse.finish(&mut |event| dialect.read_answer(event.data, &mut reading)),
-        Kind::Body => dialect.read_answer(whole.bytes(), &mut reading),
+    match &mut framing {
+        Framing::Stream(stream) => stream.finish(&mut |event| dialect.read_answer(event.payload(), &mut reading)),
+        Framing::Whole(whole) => dialect.read_answer(whole.bytes().into(), &mut reading),
+        Framing::Opaque => panic!("no framing"),
     }
     reading
 }
@@ -93,7 +124,7 @@ fn reports_more(file: &str) -> bool {
 }
 
 fn check(folder: &Path, file: &str, entry: &Expected) {
-    let wire = wire(&folder.join(file), entry.kind);
+    let wire = wire(&folder.join(file), entry);
     let events = wire.split_inclusive(|byte| *byte == b'\n');
     let cuttings: [(&str, Vec<&[u8]>); 4] = [
         ("whole", vec![wire.as_slice()]),
@@ -103,7 +134,7 @@ fn check(folder: &Path, file: &str, entry: &Expected) {
     ];
     let mut texts = Vec::new();
     for (how, chunks) in cuttings {
-        let reading = read(chunks, entry.kind);
+        let reading = read(chunks, entry);
         let usage = reading.usage().unwrap_or_else(|| panic!("{file} {how}: no usage"));
         let counts = (usage.input_tokens, usage.output_tokens, usage.total_tokens);
         assert_eq!(counts, (Some(entry.input), Some(entry.output), entry.provider_total), "{file} {how}");
@@ -140,7 +171,7 @@ fn the_corpus_reports_the_expected_usage_however_it_is_cut() {
         return;
     };
     let all = expected(&folder);
-    assert!(all.len() > 20, "the corpus has OpenAI-style recordings");
+    assert!(all.len() > 20, "the corpus has recordings of what we read");
     for (file, entry) in &all {
         check(&folder, file, entry);
     }

@@ -9,14 +9,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use super::drain;
 use super::exchange::{Exchange, Sealing};
-use super::framing::{Sse, Whole};
-use super::watch::{Close, Framing, Seen, Watch};
+use super::framing::{Framing, is_encoded};
+use super::watch::{Close, Seen, Watch};
 use crate::config::Disconnect;
 use crate::upstream::{Answer, AnswerBody, Failure};
 
@@ -76,9 +75,9 @@ impl Tap {
     pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
         let Answer { status, headers, body, .. } = answer;
         exchange.answered(status.as_u16());
-        let framing = framing(status, &headers, duties.stream_asked);
+        let framing = Framing::of(status, &headers, duties.stream_asked);
         if let Some(draft) = exchange.draft() {
-            draft.event.data.stream = matches!(framing, Framing::Events(_));
+            draft.event.data.stream = matches!(framing, Framing::Stream(_));
             if duties.hide_usage {
                 draft.event.data.flag("usage_injected");
             }
@@ -86,7 +85,7 @@ impl Tap {
                 draft.event.data.flag("meter_encoded");
             }
         }
-        let hiding = duties.hide_usage && matches!(framing, Framing::Events(_));
+        let hiding = duties.hide_usage && matches!(framing, Framing::Stream(_));
         let ended = body.is_end_stream();
         if ended {
             exchange.complete().await;
@@ -241,28 +240,4 @@ impl Drop for Tap {
             flow.left(Close::Broken);
         }
     }
-}
-
-fn framing(status: StatusCode, headers: &HeaderMap, stream_asked: bool) -> Framing {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("").trim_start();
-    let is = |prefix: &str| kind.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    if is_encoded(headers) {
-        Framing::Opaque
-    } else if is("text/event-stream") {
-        Framing::Events(Sse::default())
-    } else if is("application/json") {
-        Framing::Whole(Whole::default())
-    } else if stream_asked && status.is_success() {
-        // Some servers stream events under another type.
-        Framing::Events(Sse::default())
-    } else {
-        Framing::Opaque
-    }
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let encoding = headers.get(CONTENT_ENCODING);
-    encoding.is_some_and(|encoding| {
-        !encoding.as_bytes().is_empty() && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    })
 }

@@ -11,20 +11,9 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::draft::Draft;
-use super::framing::{Sse, Whole};
+use super::framing::{Cutter, Framing};
 use super::hide::{Hide, Span};
 use crate::dialect::{Flags, openai};
-
-/// How an answer is cut into what a dialect reads.
-#[derive(Debug)]
-pub(super) enum Framing {
-    /// Server-sent events.
-    Events(Sse),
-    /// One body, read when it is whole.
-    Whole(Whole),
-    /// Not understood: bytes and time only.
-    Opaque,
-}
 
 /// The watcher of one answer.
 #[derive(Debug)]
@@ -71,7 +60,7 @@ impl Watch {
             None => out.push_back(chunk),
             Some(hide) => {
                 let pending = match &self.framing {
-                    Framing::Events(sse) => sse.pending(),
+                    Framing::Stream(stream) => stream.pending(),
                     Framing::Whole(_) | Framing::Opaque => &[],
                 };
                 let length = chunk.len();
@@ -93,8 +82,8 @@ impl Watch {
         self.spans.clear();
         let Draft { event, reading, marks, route, .. } = draft;
         let delivered = &mut event.data.delivered;
-        let sse = match &mut self.framing {
-            Framing::Events(sse) => sse,
+        let stream = match &mut self.framing {
+            Framing::Stream(stream) => stream,
             Framing::Whole(whole) => {
                 delivered.frames += 1;
                 whole.push(chunk);
@@ -107,8 +96,8 @@ impl Watch {
         };
         let (spans, hide) = (&mut self.spans, self.hide.as_ref());
         let (mut contents, mut last) = (0, None);
-        sse.feed(chunk, &mut |event| {
-            route.dialect.read_answer(event.data, reading);
+        stream.feed(chunk, &mut |event| {
+            route.dialect.read_answer(event.payload(), reading);
             let mut span = Span { start: event.start, end: event.end, hidden: false };
             if let Some(hide) = hide {
                 span.hidden = hide.may_take(span) && openai::is_usage_only_chunk(event.data);
@@ -155,9 +144,9 @@ impl Watch {
     /// Reads the last event or the document; whether it was an event to be hidden.
     fn read_end(&mut self, draft: &mut Draft, close: Close) -> bool {
         match &mut self.framing {
-            Framing::Events(sse) => {
-                let hidden = read_last(sse, self.hide.as_ref(), (draft, close));
-                if sse.truncated() {
+            Framing::Stream(stream) => {
+                let hidden = read_last(stream, self.hide.as_ref(), (draft, close));
+                if stream.truncated() {
                     draft.reading.flag(Flags::METER_TRUNCATED);
                     draft.unread = true;
                 }
@@ -168,7 +157,7 @@ impl Watch {
                 draft.unread = true;
             }
             Framing::Whole(whole) if close == Close::Whole || is_whole(whole.bytes()) => {
-                draft.route.dialect.read_answer(whole.bytes(), &mut draft.reading);
+                draft.route.dialect.read_answer(whole.bytes().into(), &mut draft.reading);
                 draft.reading.done = true;
             }
             Framing::Whole(_) | Framing::Opaque => draft.unread = true,
@@ -178,15 +167,15 @@ impl Watch {
 }
 
 /// Reads an event that the body ended without a blank line. Half an event says nothing, least of all that it is odd.
-fn read_last(sse: &mut Sse, hide: Option<&Hide>, (draft, close): (&mut Draft, Close)) -> bool {
+fn read_last(stream: &mut Cutter, hide: Option<&Hide>, (draft, close): (&mut Draft, Close)) -> bool {
     let Draft { event, reading, marks, route, .. } = draft;
     let delivered = &mut event.data.delivered;
     let mut hidden = false;
-    sse.finish(&mut |event| {
+    stream.finish(&mut |event| {
         if close == Close::Broken && !is_whole(event.data) {
             return;
         }
-        route.dialect.read_answer(event.data, reading);
+        route.dialect.read_answer(event.payload(), reading);
         let place = Span { start: None, end: 0, hidden: false };
         hidden = hide.is_some_and(|hide| hide.may_take(place)) && openai::is_usage_only_chunk(event.data);
         delivered.frames += u64::from(!hidden);

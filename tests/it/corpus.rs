@@ -15,7 +15,10 @@ pub(crate) struct Recording {
     pub(crate) expected: Value,
 }
 
-/// Recordings of the `openai.chat` dialect: always our own, and more where they are: beside the repository as
+/// The dialects whose recordings are checked.
+const READ: [&str; 1] = ["openai.chat"];
+
+/// Recordings of the dialects that are read: always our own, and more where they are: beside the repository as
 /// `shared/corpus`, or where `TOLLGATE_CORPUS` says.
 pub(crate) fn recordings() -> Vec<Recording> {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/corpus");
@@ -34,24 +37,32 @@ pub(crate) fn recordings() -> Vec<Recording> {
 fn load(folder: &std::path::Path) -> Vec<Recording> {
     let expected = std::fs::read_to_string(folder.join("expected.json")).expect("expected.json");
     let expected: serde_json::Map<String, Value> = serde_json::from_str(&expected).unwrap();
-    let ours = expected.into_iter().filter(|(_, expected)| expected["dialect"] == "openai.chat");
+    let ours = expected.into_iter().filter(|(_, expected)| READ.contains(&expected["dialect"].as_str().unwrap()));
     ours.map(|(name, expected)| {
         let text = std::fs::read_to_string(folder.join(&name)).unwrap();
         let stream = expected["kind"] == "stream";
-        let pieces = if stream {
-            let mut pieces: Vec<_> = text
-                .lines()
-                .filter(|line| !line.is_empty())
-                .map(|line| format!("data: {line}\n\n").into_bytes())
-                .collect();
-            pieces.push(b"data: [DONE]\n\n".to_vec());
-            pieces
-        } else {
-            vec![text.into_bytes()]
-        };
+        let pieces = if stream { events(&expected, &text) } else { vec![text.into_bytes()] };
         Recording { name, stream, pieces, expected }
     })
     .collect()
+}
+
+/// The events of a stream as they stand on the wire.
+fn events(expected: &Value, text: &str) -> Vec<Vec<u8>> {
+    let lines = text.lines().filter(|line| !line.is_empty());
+    match expected["dialect"].as_str().unwrap() {
+        "openai.chat" => {
+            let events = lines.map(|line| format!("data: {line}\n\n").into_bytes());
+            events.chain([b"data: [DONE]\n\n".to_vec()]).collect()
+        }
+        "google.generate_content" => lines.map(|line| format!("data: {line}\r\n\r\n").into_bytes()).collect(),
+        _ => lines.map(named_event).collect(),
+    }
+}
+
+fn named_event(line: &str) -> Vec<u8> {
+    let event: Value = serde_json::from_str(line).unwrap();
+    format!("event: {}\ndata: {line}\n\n", event["type"].as_str().unwrap()).into_bytes()
 }
 
 impl Recording {
@@ -64,16 +75,24 @@ impl Recording {
         Reply::head(200, kind).chunks(pieces).end()
     }
 
-    pub(crate) fn path(&self) -> &'static str {
-        if self.name.contains("completion/") { "/v1/completions" } else { "/v1/chat/completions" }
+    /// Where a client of the dialect sends its request, and what it asks.
+    pub(crate) fn request(&self) -> (&'static str, String) {
+        match self.expected["dialect"].as_str().unwrap() {
+            "openai.chat" => {
+                let path = if self.name.contains("completion/") { "/v1/completions" } else { "/v1/chat/completions" };
+                // The client asks for usage itself, so nothing is hidden and every byte must be the same.
+                let asks = "\"stream_options\":{\"include_usage\":true},\"model\"";
+                (path, chat(self.stream).replace("\"model\"", asks))
+            }
+            other => panic!("{other} has no request yet"),
+        }
     }
 
     async fn check(&self, cut: &str, pieces: Vec<Vec<u8>>) {
         let upstream = Mock::always(self.reply(pieces)).await;
         let world = World::before(&upstream).start().await;
-        // The client asks for usage itself, so nothing is hidden and every byte must be the same.
-        let body = chat(self.stream).replace("\"model\"", "\"stream_options\":{\"include_usage\":true},\"model\"");
-        let got = world.client().await.post(self.path(), None, body).await;
+        let (path, body) = self.request();
+        let got = world.client().await.post(path, None, body).await;
         assert_eq!(got.bytes().await, self.wire(), "{} cut {cut}: bytes", self.name);
         let data = world.only_event().await["data"].clone();
         self.compare(cut, &data);

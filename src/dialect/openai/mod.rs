@@ -13,10 +13,22 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-use super::{Ask, AskError, Dialect, Operation, Reading};
+use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route};
 
 pub use splice::{ask_for_usage, is_usage_only_chunk};
 pub(super) use usage::UsageObject;
+
+/// Which of its operations a path (without slash at its end) names, under any prefix: gateways and Azure put theirs in
+/// front, and clients write `/v1/v1`.
+pub(super) fn route(path: &str) -> Option<Route> {
+    let operation = match () {
+        () if path.ends_with("/chat/completions") => Operation::Chat,
+        () if path.ends_with("/completions") => Operation::Completion,
+        () if path.ends_with("/embeddings") => Operation::Embeddings,
+        () => return None,
+    };
+    Some(Route { dialect: &OpenAi, operation })
+}
 
 /// The dialect.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +39,7 @@ impl Dialect for OpenAi {
         match operation {
             Operation::Completion => "openai.completions",
             Operation::Embeddings => "openai.embeddings",
-            Operation::Chat | Operation::Other => "openai.chat",
+            _ => "openai.chat",
         }
     }
 
@@ -35,9 +47,9 @@ impl Dialect for OpenAi {
         request::read(path, body)
     }
 
-    fn read_answer(&self, payload: &[u8], reading: &mut Reading) {
+    fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
         reading.had_content = false;
-        let payload = payload.trim_ascii();
+        let payload = payload.data.trim_ascii();
         // The SDKs stop at anything that begins so.
         if payload.starts_with(b"[DONE]") {
             reading.done = true;

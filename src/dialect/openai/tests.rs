@@ -8,7 +8,7 @@ fn ask(body: &str) -> Result<Ask, AskError> {
 fn read(payloads: &[&str]) -> Reading {
     let mut reading = Reading::default();
     for payload in payloads {
-        OpenAi.read_answer(payload.as_bytes(), &mut reading);
+        OpenAi.read_answer(payload.as_bytes().into(), &mut reading);
     }
     reading
 }
@@ -248,9 +248,9 @@ fn what_cannot_be_understood_is_flagged_and_costs_nothing_else() {
         assert_eq!(reading.usage().unwrap().input_tokens, Some(3), "{odd}");
     }
     let mut reading = Reading::default();
-    OpenAi.read_answer(b"{\"model\":\"\xff\",\"choices\":[]}", &mut reading);
+    OpenAi.read_answer(b"{\"model\":\"\xff\",\"choices\":[]}".as_slice().into(), &mut reading);
     assert!(reading.flags().contains(Flags::METER_ERROR));
-    OpenAi.read_answer(&b"[".repeat(1_000_000), &mut reading);
+    OpenAi.read_answer(b"[".repeat(1_000_000).as_slice().into(), &mut reading);
     assert!(read(&[""]).flags() == Flags::default());
 }
 

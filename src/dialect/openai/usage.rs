@@ -83,6 +83,7 @@ impl UsageObject<'_> {
             reasoning: self.reasoning(),
             cache: Place::Deduce,
             thought: Place::Deduce,
+            ..Counts::default()
         }
     }
 

@@ -33,6 +33,11 @@ struct Event {
 }
 
 impl Expected {
+    /// Whether it can be worked out: for streams of one dialect so far.
+    pub(super) fn is_known(recording: &Recording) -> bool {
+        recording.stream && recording.expected["dialect"] == "openai.chat"
+    }
+
     pub(super) fn of(stream: &Recording) -> Self {
         let wire = stream.wire();
         let text = std::str::from_utf8(&wire).unwrap();

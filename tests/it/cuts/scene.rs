@@ -13,13 +13,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::corpus::Recording;
-use crate::support::{Asked, Client, Mock, Reply, World, chat};
+use crate::support::{Asked, Client, Mock, Reply, World};
 
 /// Clients at a time. Fewer than are read on at a time by `drain`.
 const CLIENTS: usize = 24;
 
 /// Generous: all of them share one thread, in a long run with others' builds beside it.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// The header with a cut's name, which the upstream and the event get, too.
+const NAME: &str = "session-id";
 
 /// What happens upstream when the client leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +65,8 @@ pub(super) struct Scene {
 /// What each client needs.
 struct Stage {
     address: SocketAddr,
-    path: &'static str,
+    /// Where clients send their requests, and what they ask.
+    request: (&'static str, Bytes),
     policy: Policy,
     gates: Gates,
 }
@@ -74,7 +78,9 @@ impl Scene {
         let upstream = Mock::start(move |asked| stop(asked, &wire, (policy, &told))).await;
         let disconnect = format!("  disconnect: {}\n", format!("{policy:?}").to_lowercase());
         let world = World::before(&upstream).upstream(&disconnect).start().await;
-        let stage = Arc::new(Stage { address: world.address, path: stream.path(), policy, gates });
+        let (path, body) = stream.request();
+        let request = (path, Bytes::from(body));
+        let stage = Arc::new(Stage { address: world.address, request, policy, gates });
         Self { world, _upstream: upstream, stage }
     }
 
@@ -99,7 +105,7 @@ impl Scene {
         }
         let events = self.world.finish().await;
         let count = events.len();
-        let name = |event: &Value| event["data"]["end_user"].as_str().expect("a name").to_owned();
+        let name = |event: &Value| event["data"]["session_id"].as_str().expect("a name").to_owned();
         let named: HashMap<_, _> = events.into_iter().map(|event| (name(&event), event)).collect();
         assert_eq!(named.len(), count, "no request has two events");
         named
@@ -108,7 +114,7 @@ impl Scene {
 
 /// What the upstream does: sends the stream up to the cut, and waits there.
 fn stop(asked: &Asked, wire: &[u8], (policy, gates): (Policy, &Gates)) -> Reply {
-    let name = asked.json()["user"].as_str().expect("a name").to_owned();
+    let name = asked.headers[NAME].clone();
     let at: usize = name.split('-').nth(1).and_then(|at| at.parse().ok()).expect("a place");
     let gate = Arc::clone(&gates.lock().unwrap()[&name]);
     let (sent, rest) = wire.split_at(at);
@@ -145,11 +151,9 @@ impl Stage {
         self.gates.lock().unwrap().remove(&cut.name());
     }
 
-    /// Asks for usage itself, so that nothing is hidden from it and it can count bytes.
     fn request(&self, cut: Cut) -> Request<Full<Bytes>> {
-        let asks = format!("\"stream_options\":{{\"include_usage\":true}},\"user\":\"{}\",\"model\"", cut.name());
-        let body = chat(true).replace("\"model\"", &asks);
-        let request = Request::post(self.path).header("content-type", "application/json");
-        request.body(Full::new(Bytes::from(body))).unwrap()
+        let (path, body) = &self.request;
+        let request = Request::post(*path).header("content-type", "application/json").header(NAME, cut.name());
+        request.body(Full::new(body.clone())).unwrap()
     }
 }
