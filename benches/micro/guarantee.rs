@@ -16,12 +16,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use criterion::Criterion;
+use criterion::{Criterion, SamplingMode};
 use rustix::time::{ClockId, clock_gettime};
 use tollgate::config::{self, SyncMode, WhenFull};
 use tollgate::event::UsageEvent;
 use tollgate::spool::{Spool, Ticket};
 
+/// In every sample, a second: what a sample costs as a whole is then little for each.
+const REQUESTS: u64 = 5_000;
 const BURST: u64 = 10;
 const PAUSE: Duration = Duration::from_millis(2);
 /// As long as a reader of the spool sleeps when it has found nothing.
@@ -39,15 +41,17 @@ struct Call {
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("guarantee");
-    // CPU time: the run itself takes forty times as long.
-    group.sample_size(20).measurement_time(Duration::from_millis(400)).warm_up_time(Duration::from_millis(50));
+    // The least times: each sample takes its second whatever they are.
+    group.sampling_mode(SamplingMode::Flat).sample_size(15);
+    group.measurement_time(Duration::from_millis(1)).warm_up_time(Duration::from_millis(1));
     let mut call = Call::new();
 
     let (queue, inbox) = sync_channel(10_000);
     let receiver = thread::spawn(move || receive(&inbox));
     group.bench_function("CPU without", |bencher| {
-        bencher.iter_custom(|requests| {
-            paced(requests, || assert!(queue.send(call.final_line().to_vec()).is_ok(), "somebody receives"))
+        bencher.iter_custom(|asked| {
+            let request = || assert!(queue.send(call.final_line().to_vec()).is_ok(), "somebody receives");
+            share(paced(request), asked)
         });
     });
     drop(queue);
@@ -55,32 +59,37 @@ pub(crate) fn bench(criterion: &mut Criterion) {
 
     let log = Log::open();
     group.bench_function("CPU with", |bencher| {
-        bencher.iter_custom(|requests| paced(requests, || log.record(&mut call, |_, _| ())));
+        bencher.iter_custom(|asked| share(paced(|| log.record(&mut call, |_, _| ())), asked));
     });
     group.bench_function("CPU with, of a stream", |bencher| {
-        bencher.iter_custom(|requests| paced(requests, || log.record(&mut call, progress)));
+        bencher.iter_custom(|asked| share(paced(|| log.record(&mut call, progress)), asked));
     });
     group.bench_function("time at the first token", |bencher| {
-        bencher.iter_custom(|requests| {
+        bencher.iter_custom(|asked| {
             let mut spent = Duration::ZERO;
-            paced(requests, || {
-                log.record(&mut call, |call, ticket| {
-                    let begun = Instant::now();
-                    progress(call, ticket);
-                    spent += begun.elapsed();
-                });
-            });
-            spent
+            paced(|| log.record(&mut call, |call, ticket| spent += timed(|| progress(call, ticket))));
+            share(spent, asked)
         });
     });
     group.finish();
     log.close();
 }
 
-/// The CPU time of that many requests at their pace, from rest to rest.
-fn paced(requests: u64, mut request: impl FnMut()) -> Duration {
+/// Of what all requests of a sample took, the part of as many as were asked for.
+fn share(spent: Duration, asked: u64) -> Duration {
+    spent.mul_f64(asked as f64 / REQUESTS as f64)
+}
+
+fn timed(step: impl FnOnce()) -> Duration {
+    let begun = Instant::now();
+    step();
+    begun.elapsed()
+}
+
+/// The CPU time of a sample's requests at their pace, from rest to rest.
+fn paced(mut request: impl FnMut()) -> Duration {
     let (begun, start) = (Instant::now(), cpu());
-    for number in 0..requests {
+    for number in 0..REQUESTS {
         if number % BURST == 0 {
             let due = begun + PAUSE * (number / BURST) as u32;
             thread::sleep(due.saturating_duration_since(Instant::now()));

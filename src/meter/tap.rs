@@ -36,7 +36,20 @@ pub struct Tap {
     flow: Option<Flow>,
     out: VecDeque<Bytes>,
     state: State,
+    progress: Progress,
     disconnect: Disconnect,
+}
+
+/// Where the note to the spool of how far the answer has come stands. It waits until what it tells of has left, so that
+/// no token waits for it, the first one least of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There is nothing to note.
+    Noted,
+    /// What is to be noted was handed to the connection, which sends it once it has asked for more in vain.
+    Passed,
+    /// The connection was told to ask once more, and by then has sent it.
+    Sent,
 }
 
 /// The parts that outlive a client for as long as the usage is still awaited.
@@ -92,8 +105,9 @@ impl Tap {
         }
         let flow = Flow { body, exchange, watch: Watch::new(framing, hiding) };
         let state = if ended { State::Ended } else { State::Reading };
-        let mut response =
-            Response::new(Self { flow: Some(flow), out: VecDeque::new(), state, disconnect: duties.disconnect });
+        let (progress, disconnect) = (Progress::Noted, duties.disconnect);
+        let tap = Self { flow: Some(flow), out: VecDeque::new(), state, progress, disconnect };
+        let mut response = Response::new(tap);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
@@ -125,7 +139,9 @@ impl Tap {
         let seen = flow.watch.chunk(draft, chunk, &mut self.out);
         let ended = flow.body.is_end_stream();
         if seen == Seen::More && !ended {
-            draft.note_progress();
+            if draft.owes_progress() {
+                self.progress = Progress::Passed;
+            }
             return;
         }
         flow.watch.end(draft, if ended { Close::Whole } else { Close::Broken }, &mut self.out);
@@ -136,6 +152,23 @@ impl Tap {
             self.out.extend(first.map(|bytes| bytes.split_to(at)));
         }
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(last));
+    }
+
+    /// There is nothing to pass on at the moment: the time to note progress.
+    fn rest(&mut self, cx: &mut Context<'_>) {
+        match self.progress {
+            Progress::Noted => {}
+            Progress::Passed => {
+                self.progress = Progress::Sent;
+                cx.waker().wake_by_ref();
+            }
+            Progress::Sent => {
+                self.progress = Progress::Noted;
+                if let Some(draft) = self.flow.as_mut().and_then(|flow| flow.exchange.draft()) {
+                    draft.note_progress();
+                }
+            }
+        }
     }
 
     fn release(&mut self, last: Last) -> Option<Result<Frame<Bytes>, Failure>> {
@@ -192,8 +225,13 @@ impl Body for Tap {
             match &mut this.state {
                 State::Reading => {
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    let frame = ready!(Pin::new(&mut flow.body).poll_frame(cx));
-                    this.reading(frame);
+                    match Pin::new(&mut flow.body).poll_frame(cx) {
+                        Poll::Ready(frame) => this.reading(frame),
+                        Poll::Pending => {
+                            this.rest(cx);
+                            return Poll::Pending;
+                        }
+                    }
                 }
                 State::Sealing(sealing, _) => {
                     ready!(sealing.poll(cx));
