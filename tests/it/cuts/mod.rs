@@ -68,7 +68,7 @@ async fn everywhere(policy: Policy) {
 }
 
 fn densely(length: usize) -> Vec<usize> {
-    let worth = |at: &usize| length <= SHORT || at % STRIDE_OF_LONG == 0 || *at + END_OF_LONG >= length;
+    let worth = |at: &usize| length <= SHORT || at.is_multiple_of(STRIDE_OF_LONG) || *at + END_OF_LONG >= length;
     (0..=length).filter(worth).collect()
 }
 

@@ -113,7 +113,9 @@ impl Answered {
             let window = (sample.due - time.start).as_nanos() / window.as_nanos();
             times.get_mut(window as usize).into_iter().for_each(|times| times.push(sample.took));
         }
-        times.iter_mut().for_each(|times| times.sort_unstable());
+        for times in &mut times {
+            times.sort_unstable();
+        }
         let of_windows = |percent: usize| {
             let mut found: Vec<_> = times.iter().map(|times| times[(times.len() - 1) * percent / 100]).collect();
             found.sort_unstable();
