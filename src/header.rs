@@ -49,6 +49,14 @@ names! {
     X_TOLLGATE_REQUEST_ID = "x-tollgate-request-id";
     /// Which side limited the caller: `gateway` is us.
     X_TOLLGATE_LIMIT_ORIGIN = "x-tollgate-limit-origin";
+    /// What AWS counted of an invocation that is no stream.
+    BEDROCK_INPUT_TOKENS = "x-amzn-bedrock-input-token-count";
+    /// Likewise of its output.
+    BEDROCK_OUTPUT_TOKENS = "x-amzn-bedrock-output-token-count";
+    /// Likewise of what was read from the cache.
+    BEDROCK_CACHE_READ_TOKENS = "x-amzn-bedrock-cache-read-input-token-count";
+    /// Likewise of what was written to the cache.
+    BEDROCK_CACHE_WRITE_TOKENS = "x-amzn-bedrock-cache-write-input-token-count";
     /// Proxies on the way, for loop detection and by custom.
     FORWARDED = "forwarded";
     /// Set by proxies in front.

@@ -4,18 +4,26 @@
 //! or a panic: answers are other people's bytes. It works on payloads (one stream event's data, or one whole body);
 //! cutting a body into payloads is `meter::framing`. One file or folder per format; [`route`] chooses by path.
 
+mod anthropic;
 mod ask;
+mod bedrock;
+mod cohere;
 mod counts;
 mod flags;
+mod google;
 mod lenient;
+mod ollama;
 pub mod openai;
+mod path;
 mod reading;
 pub mod refusal;
+mod scan;
+mod size;
 mod unknown;
 
 use std::fmt;
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::config::DialectChoice;
 
@@ -127,6 +135,9 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads what a request asks for. Some formats name the model in the path, so it is given too (without query).
     fn read_request(&self, path: &str, body: &[u8]) -> Result<Ask, AskError>;
 
+    /// Reads what an answer's head says, before its body.
+    fn read_head(&self, _headers: &HeaderMap, _reading: &mut Reading) {}
+
     /// Reads one payload into `reading`. What cannot be read sets a flag there.
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
 
@@ -150,7 +161,8 @@ pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
 }
 
 /// The formats by their paths. Each looks at the end of the path only: gateways put prefixes in front.
-const FAMILIES: [fn(&str) -> Option<Route>; 1] = [openai::route];
+const FAMILIES: [fn(&str) -> Option<Route>; 6] =
+    [anthropic::route, cohere::route, ollama::route, openai::route, google::route, bedrock::route];
 
 fn by_path(method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
@@ -175,6 +187,38 @@ mod tests {
             ("/v1/completions", "openai.completions", Operation::Completion),
             ("/v1/engines/davinci/completions", "openai.completions", Operation::Completion),
             ("/v1/embeddings", "openai.embeddings", Operation::Embeddings),
+            ("/v1/messages", "anthropic.messages", Operation::Chat),
+            ("/anthropic/v1/messages/", "anthropic.messages", Operation::Chat),
+            ("/v1/v1/messages", "anthropic.messages", Operation::Chat),
+            (
+                "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x@1:streamRawPredict",
+                "anthropic.messages",
+                Operation::Chat,
+            ),
+            (
+                "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
+                "anthropic.count_tokens",
+                Operation::CountTokens,
+            ),
+            ("/v1/messages/count_tokens", "anthropic.count_tokens", Operation::CountTokens),
+            ("/v1/complete", "anthropic.complete", Operation::Completion),
+            ("/v1/messages/batches", "unknown", Operation::Other),
+            ("/v1/messages/batches/b/cancel", "unknown", Operation::Other),
+            ("/v1/threads/t/messages", "unknown", Operation::Other),
+            ("/v2/chat", "cohere.chat", Operation::Chat),
+            ("/v1/chat", "cohere.chat", Operation::Chat),
+            ("/v2/embed", "cohere.embed", Operation::Embeddings),
+            ("/gateway/v1/embed", "cohere.embed", Operation::Embeddings),
+            ("/v1/rerank", "cohere.rerank", Operation::Rerank),
+            ("/v2/rerank", "cohere.rerank", Operation::Rerank),
+            ("/v1/classify", "unknown", Operation::Other),
+            ("/v1/summarize", "unknown", Operation::Other),
+            ("/api/chat", "ollama.chat", Operation::Chat),
+            ("/ollama/api/generate", "ollama.generate", Operation::Completion),
+            ("/api/embed", "ollama.embed", Operation::Embeddings),
+            ("/api/embeddings", "ollama.embed", Operation::Embeddings),
+            ("/api/pull", "unknown", Operation::Other),
+            ("/api/chat/completions", "openai.chat", Operation::Chat),
             ("/v1/models", "unknown", Operation::Other),
             ("/v1/mychat/completionsx", "unknown", Operation::Other),
             ("/", "unknown", Operation::Other),

@@ -29,6 +29,8 @@ pub struct Reading {
     pub error: Option<String>,
     /// Whether the stream said that it is done.
     pub done: bool,
+    /// With `done`: the stream may yet go on, so its end is awaited for a moment.
+    pub may_go_on: bool,
     /// What the provider itself says that the request cost.
     pub provider_cost: Option<NanoUsd>,
     counts: Counts,
@@ -65,6 +67,11 @@ impl Reading {
     pub fn take_usage(&mut self) -> Option<Usage> {
         let raw = self.raw.take();
         self.usage().map(|usage| Usage { raw, ..usage })
+    }
+
+    /// The tokens of input and output that are billed, where the provider bills other numbers than it counts.
+    pub fn billed(&self) -> (Option<u64>, Option<u64>) {
+        (self.counts.billed_input, self.counts.billed_output)
     }
 
     /// Whether any usage was reported.

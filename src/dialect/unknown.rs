@@ -7,8 +7,9 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::google::GoogleUsage;
 use super::openai::UsageObject;
-use super::{Ask, AskError, Counts, Dialect, Operation, Payload, Place, Reading, lenient};
+use super::{Ask, AskError, Dialect, Operation, Payload, Reading, lenient};
 
 /// The dialect of everything else.
 #[derive(Clone, Copy, Debug)]
@@ -37,23 +38,6 @@ struct Answer<'a> {
     message: Option<&'a RawValue>,
     #[serde(borrow, default)]
     response: Option<&'a RawValue>,
-}
-
-/// Google's usage. Thinking and tool-use prompts are counted beside the other two.
-#[derive(Deserialize)]
-struct GoogleUsage {
-    #[serde(rename = "promptTokenCount", default, deserialize_with = "lenient::count")]
-    prompt: Option<u64>,
-    #[serde(rename = "toolUsePromptTokenCount", default, deserialize_with = "lenient::count")]
-    tool_prompt: Option<u64>,
-    #[serde(rename = "candidatesTokenCount", default, deserialize_with = "lenient::count")]
-    candidates: Option<u64>,
-    #[serde(rename = "thoughtsTokenCount", default, deserialize_with = "lenient::count")]
-    thoughts: Option<u64>,
-    #[serde(rename = "cachedContentTokenCount", default, deserialize_with = "lenient::count")]
-    cached: Option<u64>,
-    #[serde(rename = "totalTokenCount", default, deserialize_with = "lenient::count")]
-    total: Option<u64>,
 }
 
 impl Dialect for Unknown {
@@ -87,7 +71,7 @@ fn read(payload: &[u8], reading: &mut Reading) {
     let Some(answer) = lenient::whole_object::<Answer<'_>>(payload) else { return };
     take(&answer, reading);
     for wrapped in [answer.message, answer.response].into_iter().flatten() {
-        if let Some(part) = lenient::whole_object::<Answer<'_>>(wrapped.get().as_bytes()) {
+        if let Some(part) = lenient::inner_object::<Answer<'_>>(wrapped) {
             take(&part, reading);
         }
     }
@@ -96,30 +80,14 @@ fn read(payload: &[u8], reading: &mut Reading) {
 fn take(answer: &Answer<'_>, reading: &mut Reading) {
     reading.served(lenient::text(answer.model).or_else(|| lenient::text(answer.model_version)));
     if let Some(raw) = answer.usage
-        && let Some(usage) = lenient::whole_object::<UsageObject<'_>>(raw.get().as_bytes())
+        && let Some(usage) = lenient::inner_object::<UsageObject<'_>>(raw)
     {
         reading.reported(&usage.counts_of_any_shape(), raw);
     }
     if let Some(raw) = answer.usage_metadata
-        && let Some(usage) = lenient::whole_object::<GoogleUsage>(raw.get().as_bytes())
+        && let Some(usage) = lenient::inner_object::<GoogleUsage>(raw)
     {
         reading.reported(&usage.counts(), raw);
-    }
-}
-
-impl GoogleUsage {
-    fn counts(&self) -> Counts {
-        Counts {
-            input: self.prompt.map(|prompt| prompt.saturating_add(self.tool_prompt.unwrap_or(0))),
-            // Without candidates (blocked, or all thought) the object leaves the field out.
-            output: self.candidates.or(self.thoughts.map(|_| 0)),
-            total: self.total,
-            cache_read: self.cached,
-            reasoning: self.thoughts,
-            cache: Place::Inside,
-            thought: Place::Outside,
-            ..Counts::default()
-        }
     }
 }
 

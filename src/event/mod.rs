@@ -3,6 +3,7 @@
 //! One event per request. Absent means unknown; zero is a value. Within version 1 fields are only ever added; the JSON
 //! Schema in `deploy/schema/usage.v1.json` is generated from these types and golden-tested. No I/O happens here.
 
+mod line;
 mod loss;
 mod parts;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Timestamp, Usage};
 
+pub use line::LineError;
 pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
 pub use parts::{Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, RequestFacts, Sequence, Timing, Workload};
 
@@ -146,7 +148,7 @@ pub struct UsageData {
 pub enum EncodeError {
     /// JSON could not be written.
     #[error("the usage event could not be written as JSON")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] line::LineError),
 }
 
 impl UsageEvent {
@@ -163,11 +165,11 @@ impl UsageEvent {
         if self.data.clamp_texts() {
             self.data.flag("event_truncated");
         }
-        serde_json::to_writer(&mut *bytes, self)?;
+        line::write(bytes, self)?;
         if bytes.len() > MAX_BYTES && self.data.usage.raw.take().is_some() {
             self.data.flag("event_truncated");
             bytes.clear();
-            serde_json::to_writer(bytes, self)?;
+            line::write(bytes, self)?;
         }
         Ok(())
     }

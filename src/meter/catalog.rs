@@ -55,6 +55,7 @@ mod tests {
             output: NanoUsd(1),
             cache_read: None,
             cache_write: None,
+            cache_write_1h: None,
             reasoning: None,
         };
         let table = PriceTable { version: Arc::from("v"), rows: vec![row("gpt-4o*"), row("*")] };

@@ -134,7 +134,14 @@ impl Meter {
 
 /// Gives an event its place, and its name after that.
 fn place(event: &mut UsageEvent, sequence: Sequence) {
-    event.id = format!("{}-{}-{}", sequence.spool, sequence.epoch, sequence.number);
+    let mut number = itoa::Buffer::new();
+    let mut id = String::with_capacity(sequence.spool.len() + 2 + 2 * 20);
+    id.push_str(&sequence.spool);
+    id.push('-');
+    id.push_str(number.format(sequence.epoch));
+    id.push('-');
+    id.push_str(number.format(sequence.number));
+    event.id = id;
     event.data.sequence = sequence;
 }
 

@@ -41,7 +41,8 @@ impl Draft {
         data.model_served.clone_from(&self.reading.model_served);
         data.timing = self.marks.timing(usage.output_tokens);
         let models = (data.model_served.as_deref(), data.model_requested.as_deref());
-        data.cost = price::cost(&catalog.prices, models.0, models.1, &usage);
+        let bill = price::Bill::of(&usage, self.reading.billed());
+        data.cost = price::cost(&catalog.prices, models.0, models.1, &bill);
         data.usage = usage;
         data.flag(PARTIAL);
         // An event that cannot be encoded is said when it is sealed.

@@ -117,7 +117,8 @@ impl Draft {
         let models = (data.model_served.as_deref(), data.model_requested.as_deref());
         // Output that nobody counted has a price that nobody knows; only embeddings have none.
         let known = usage.output_tokens.is_some() || usage.complete || self.route.operation == Operation::Embeddings;
-        let cost = price::cost(&catalog.prices, models.0, models.1, &usage);
+        let bill = price::Bill::of(&usage, self.reading.billed());
+        let cost = price::cost(&catalog.prices, models.0, models.1, &bill);
         data.cost = cost.filter(|_| known);
         data.usage = usage;
     }

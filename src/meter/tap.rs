@@ -7,10 +7,12 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 
 use super::drain;
 use super::exchange::{Exchange, Sealing};
@@ -18,6 +20,9 @@ use super::framing::{Framing, is_encoded};
 use super::watch::{Close, Seen, Watch};
 use crate::config::Disconnect;
 use crate::upstream::{Answer, AnswerBody, Failure};
+
+/// How long the end of a stream is awaited that may yet go on.
+const LINGER: Duration = Duration::from_millis(50);
 
 /// What is asked of a tap besides watching.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,8 @@ pub struct Tap {
     out: VecDeque<Bytes>,
     state: State,
     progress: Progress,
+    /// What came after the last event and is passed on after it: trailers, or the failure that cut the body.
+    after: Option<Result<Frame<Bytes>, Failure>>,
     disconnect: Disconnect,
 }
 
@@ -63,6 +70,8 @@ pub(super) struct Flow {
 #[derive(Debug)]
 enum State {
     Reading,
+    /// The last event has come, but of a kind that others may follow: it waits a moment for them or for the end.
+    Lingering(Pin<Box<Sleep>>, VecDeque<Bytes>),
     /// The event is being recorded; then `Last` is released.
     Sealing(Sealing, Last),
     /// Recorded, but the upstream has not ended the body yet.
@@ -88,12 +97,14 @@ impl Tap {
     pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
         let Answer { status, headers, body, .. } = answer;
         exchange.answered(status.as_u16());
-        let framing = Framing::of(status, &headers, duties.stream_asked);
+        let streams = exchange.draft().map(|draft| draft.route.dialect.streams());
+        let framing = Framing::of(status, &headers, streams.filter(|_| duties.stream_asked));
         if let Some(draft) = exchange.draft() {
             draft.event.data.stream = matches!(framing, Framing::Stream(_));
             if duties.hide_usage {
                 draft.event.data.flag("usage_injected");
             }
+            draft.route.dialect.read_head(&headers, &mut draft.reading);
             if is_encoded(&headers) {
                 draft.event.data.flag("meter_encoded");
             }
@@ -105,9 +116,8 @@ impl Tap {
         }
         let flow = Flow { body, exchange, watch: Watch::new(framing, hiding) };
         let state = if ended { State::Ended } else { State::Reading };
-        let (progress, disconnect) = (Progress::Noted, duties.disconnect);
-        let tap = Self { flow: Some(flow), out: VecDeque::new(), state, progress, disconnect };
-        let mut response = Response::new(tap);
+        let (out, progress, disconnect) = (VecDeque::new(), Progress::Noted, duties.disconnect);
+        let mut response = Response::new(Self { flow: Some(flow), out, state, progress, after: None, disconnect });
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
@@ -144,6 +154,11 @@ impl Tap {
             }
             return;
         }
+        if draft.reading.may_go_on && !ended {
+            let sleep = Box::pin(tokio::time::sleep(LINGER));
+            self.state = State::Lingering(sleep, self.out.split_off(before));
+            return;
+        }
         flow.watch.end(draft, if ended { Close::Whole } else { Close::Broken }, &mut self.out);
         let mut last = self.out.split_off(before);
         if let (Seen::Last(at), true) = (seen, draft.needs_counting()) {
@@ -169,6 +184,34 @@ impl Tap {
                 }
             }
         }
+    }
+
+    /// What came while the last event waited: more of the stream, its end, or nothing in time.
+    fn linger(&mut self, frame: Option<Option<Result<Frame<Bytes>, Failure>>>) {
+        let State::Lingering(_, held) = &mut self.state else { return };
+        let mut held = std::mem::take(held);
+        let Some(flow) = &mut self.flow else { return };
+        let close = if matches!(frame, Some(None)) { Close::Whole } else { Close::Broken };
+        match (frame, flow.exchange.draft()) {
+            (Some(Some(Ok(frame))), Some(draft)) if frame.is_data() => {
+                let chunk = frame.into_data().unwrap_or_default();
+                flow.watch.chunk(draft, chunk, &mut held);
+                if draft.reading.done {
+                    let sleep = Box::pin(tokio::time::sleep(LINGER));
+                    self.state = State::Lingering(sleep, held);
+                } else {
+                    self.out.extend(held);
+                    self.state = State::Reading;
+                }
+                return;
+            }
+            (frame, Some(draft)) => {
+                flow.watch.end(draft, close, &mut held);
+                self.after = frame.flatten();
+            }
+            (_, None) => {}
+        }
+        self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(held));
     }
 
     fn release(&mut self, last: Last) -> Option<Result<Frame<Bytes>, Failure>> {
@@ -233,6 +276,17 @@ impl Body for Tap {
                         }
                     }
                 }
+                State::Lingering(sleep, _) => {
+                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
+                    let frame = match Pin::new(&mut flow.body).poll_frame(cx) {
+                        Poll::Ready(frame) => Some(frame),
+                        Poll::Pending => {
+                            ready!(sleep.as_mut().poll(cx));
+                            None
+                        }
+                    };
+                    this.linger(frame);
+                }
                 State::Sealing(sealing, _) => {
                     ready!(sealing.poll(cx));
                     if let State::Sealing(_, last) = std::mem::replace(&mut this.state, State::Ended) {
@@ -244,6 +298,9 @@ impl Body for Tap {
                     }
                 }
                 State::Trailing => {
+                    if let Some(after) = this.after.take() {
+                        return Poll::Ready(Some(after));
+                    }
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
                     return Pin::new(&mut flow.body).poll_frame(cx);
                 }
@@ -256,8 +313,8 @@ impl Body for Tap {
         let trailed = || self.flow.as_ref().is_none_or(|flow| flow.body.is_end_stream());
         match self.state {
             State::Ended => self.out.is_empty(),
-            State::Trailing => self.out.is_empty() && trailed(),
-            State::Reading | State::Sealing(..) => false,
+            State::Trailing => self.out.is_empty() && self.after.is_none() && trailed(),
+            State::Reading | State::Lingering(..) | State::Sealing(..) => false,
         }
     }
 

@@ -105,9 +105,8 @@ impl Watch {
             }
             delivered.frames += u64::from(!span.hidden);
             contents += u64::from(reading.had_content);
-            if reading.done && last.is_none() {
-                last = Some(event.start.unwrap_or(0));
-            }
+            // What says that it is done and then goes on was not.
+            last = if reading.done { last.or(Some(event.start.unwrap_or(0))) } else { None };
         });
         if contents > 0 {
             delivered.content_frames += contents;
@@ -148,8 +147,11 @@ impl Watch {
                 let hidden = read_last(stream, self.hide.as_ref(), (draft, close));
                 if stream.truncated() {
                     draft.reading.flag(Flags::METER_TRUNCATED);
-                    draft.unread = true;
                 }
+                if stream.damaged() {
+                    draft.reading.flag(Flags::METER_ERROR);
+                }
+                draft.unread |= stream.truncated() || stream.damaged();
                 return hidden;
             }
             Framing::Whole(whole) if whole.truncated() => {

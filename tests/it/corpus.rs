@@ -4,26 +4,28 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Mock, Reply, World, chat};
+use crate::support::{Mock, Reply, World, aws_event, chat};
 
 /// One answer, and what is known of its usage.
 pub(crate) struct Recording {
     pub(crate) name: String,
     pub(crate) stream: bool,
+    pub(crate) content_type: &'static str,
     /// Wire bytes, one piece per event (or the whole body).
     pieces: Vec<Vec<u8>>,
     pub(crate) expected: Value,
 }
 
 /// The dialects whose recordings are checked.
-const READ: [&str; 1] = ["openai.chat"];
+const READ: [&str; 5] =
+    ["openai.chat", "anthropic.messages", "cohere.chat", "google.generate_content", "bedrock.converse"];
 
 /// Recordings of the dialects that are read: always our own, and more where they are: beside the repository as
 /// `shared/corpus`, or where `TOLLGATE_CORPUS` says.
 pub(crate) fn recordings() -> Vec<Recording> {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/corpus");
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let shared = std::env::var_os("TOLLGATE_CORPUS").map_or_else(beside, PathBuf::from);
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    let shared = std::env::var_os("TOLLGATE_CORPUS").map_or(beside, PathBuf::from);
     let mut found = load(&own);
     assert!(!found.is_empty(), "our own recordings are missing");
     if shared.is_dir() {
@@ -38,13 +40,33 @@ fn load(folder: &std::path::Path) -> Vec<Recording> {
     let expected = std::fs::read_to_string(folder.join("expected.json")).expect("expected.json");
     let expected: serde_json::Map<String, Value> = serde_json::from_str(&expected).unwrap();
     let ours = expected.into_iter().filter(|(_, expected)| READ.contains(&expected["dialect"].as_str().unwrap()));
-    ours.map(|(name, expected)| {
+    ours.flat_map(|(name, expected)| {
         let text = std::fs::read_to_string(folder.join(&name)).unwrap();
         let stream = expected["kind"] == "stream";
-        let pieces = if stream { events(&expected, &text) } else { vec![text.into_bytes()] };
-        Recording { name, stream, pieces, expected }
+        let google = expected["dialect"] == "google.generate_content";
+        let pieces = if stream { events(&expected, &text) } else { vec![text.clone().into_bytes()] };
+        let content_type = match expected["dialect"].as_str() {
+            _ if !stream => "application/json",
+            Some("bedrock.converse") => "application/vnd.amazon.eventstream",
+            _ => "text/event-stream",
+        };
+        let list = (google && stream).then(|| Recording {
+            name: format!("{name} as a list"),
+            stream,
+            content_type: "application/json; charset=UTF-8",
+            pieces: list(&text),
+            expected: expected.clone(),
+        });
+        [Recording { name, stream, content_type, pieces, expected }].into_iter().chain(list)
     })
     .collect()
+}
+
+/// Google's objects as they stand on the wire without `alt=sse`.
+fn list(text: &str) -> Vec<Vec<u8>> {
+    let lines = text.lines().filter(|line| !line.is_empty()).enumerate();
+    let pieces = lines.map(|(at, line)| format!("{}{line}\n", if at == 0 { "[" } else { ",\r\n" }).into_bytes());
+    pieces.chain([b"]".to_vec()]).collect()
 }
 
 /// The events of a stream as they stand on the wire.
@@ -56,6 +78,7 @@ fn events(expected: &Value, text: &str) -> Vec<Vec<u8>> {
             events.chain([b"data: [DONE]\n\n".to_vec()]).collect()
         }
         "google.generate_content" => lines.map(|line| format!("data: {line}\r\n\r\n").into_bytes()).collect(),
+        "bedrock.converse" => lines.map(frames).collect(),
         _ => lines.map(named_event).collect(),
     }
 }
@@ -65,24 +88,41 @@ fn named_event(line: &str) -> Vec<u8> {
     format!("event: {}\ndata: {line}\n\n", event["type"].as_str().unwrap()).into_bytes()
 }
 
+/// A line is `{"EVENTTYPE": payload}`.
+fn frames(line: &str) -> Vec<u8> {
+    let events: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+    events.iter().flat_map(|(name, payload)| aws_event(name, &payload.to_string())).collect()
+}
+
 impl Recording {
     pub(crate) fn wire(&self) -> Vec<u8> {
         self.pieces.concat()
     }
 
     fn reply(&self, pieces: Vec<Vec<u8>>) -> Reply {
-        let kind = if self.stream { "text/event-stream" } else { "application/json" };
-        Reply::head(200, kind).chunks(pieces).end()
+        Reply::head(200, self.content_type).chunks(pieces).end()
     }
 
     /// Where a client of the dialect sends its request, and what it asks.
-    pub(crate) fn request(&self) -> (&'static str, String) {
+    pub(crate) fn request(&self) -> (String, String) {
         match self.expected["dialect"].as_str().unwrap() {
             "openai.chat" => {
                 let path = if self.name.contains("completion/") { "/v1/completions" } else { "/v1/chat/completions" };
                 // The client asks for usage itself, so nothing is hidden and every byte must be the same.
                 let asks = "\"stream_options\":{\"include_usage\":true},\"model\"";
-                (path, chat(self.stream).replace("\"model\"", asks))
+                (path.to_owned(), chat(self.stream).replace("\"model\"", asks))
+            }
+            "anthropic.messages" => ("/v1/messages".to_owned(), chat(self.stream)),
+            "cohere.chat" => ("/v2/chat".to_owned(), chat(self.stream)),
+            "google.generate_content" => {
+                let method = if self.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                let path = format!("/v1beta/models/demo:{method}");
+                let path = if self.name.ends_with("as a list") { path.replace("?alt=sse", "") } else { path };
+                (path, r#"{"contents":[{"parts":[{"text":"hello there"}]}]}"#.to_owned())
+            }
+            "bedrock.converse" => {
+                let path = format!("/model/demo/converse{}", if self.stream { "-stream" } else { "" });
+                (path, r#"{"messages":[{"role":"user","content":[{"text":"hello there"}]}]}"#.to_owned())
             }
             other => panic!("{other} has no request yet"),
         }
@@ -92,7 +132,7 @@ impl Recording {
         let upstream = Mock::always(self.reply(pieces)).await;
         let world = World::before(&upstream).start().await;
         let (path, body) = self.request();
-        let got = world.client().await.post(path, None, body).await;
+        let got = world.client().await.post(&path, None, body).await;
         assert_eq!(got.bytes().await, self.wire(), "{} cut {cut}: bytes", self.name);
         let data = world.only_event().await["data"].clone();
         self.compare(cut, &data);
@@ -101,7 +141,10 @@ impl Recording {
     fn compare(&self, cut: &str, data: &Value) {
         self.compare_usage(cut, data);
         assert_eq!((&data["outcome"], &data["stream"]), (&"ok".into(), &self.stream.into()), "{} cut {cut}", self.name);
-        assert!(data["model_served"].is_string(), "{} cut {cut}: no model", self.name);
+        // Cohere and Bedrock name no model.
+        let names_model = self.expected["dialect"] != "cohere.chat" && self.expected["dialect"] != "bedrock.converse";
+        assert_eq!(data["model_served"].is_string(), names_model, "{} cut {cut}: model", self.name);
+        assert_eq!(data["dialect"], self.expected["dialect"], "{} cut {cut}", self.name);
     }
 
     /// The event has exactly the usage that the provider reported.

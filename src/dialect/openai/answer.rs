@@ -138,8 +138,9 @@ fn take(answer: &Answer<'_>, reading: &mut Reading) {
     }
 }
 
-fn take_usage(raw: &RawValue, reading: &mut Reading) {
-    let Some(usage) = lenient::whole_object::<UsageObject<'_>>(raw.get().as_bytes()) else {
+/// Notes a usage object.
+pub(super) fn take_usage(raw: &RawValue, reading: &mut Reading) {
+    let Some(usage) = lenient::inner_object::<UsageObject<'_>>(raw) else {
         return reading.flag(Flags::METER_ERROR);
     };
     reading.reported(&usage.counts(), raw);

@@ -1,14 +1,15 @@
 //! OpenAI's chat completions, completions and embeddings, and the many providers that copy them.
 //!
 //! The copies differ in where usage stands, how it is counted and what a chunk may leave out; each known difference is
-//! named where it is handled. Answers are read in two steps: `glance` deals with the many chunks that only carry text,
-//! `answer` parses whatever else there is.
+//! named where it is handled. Answers are read in steps: `glance` deals with the many chunks that only carry text, `whole`
+//! with whole answers that are as they should be, `answer` parses whatever else there is.
 
 mod answer;
 mod glance;
 mod request;
 mod splice;
 mod usage;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -53,7 +54,7 @@ impl Dialect for OpenAi {
         // The SDKs stop at anything that begins so.
         if payload.starts_with(b"[DONE]") {
             reading.done = true;
-        } else if !payload.is_empty() && !glance::read(payload, reading) {
+        } else if !payload.is_empty() && !glance::read(payload, reading) && !whole::read(payload, reading) {
             answer::read(payload, reading);
         }
     }

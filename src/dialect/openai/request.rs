@@ -72,8 +72,9 @@ pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
 
 /// Azure and old engine paths name the model themselves; there the body's `model` is ignored, so it must not count here.
 fn model_in_path(path: &str) -> Option<&str> {
-    let (_, rest) = path.split_once("/deployments/").or_else(|| path.split_once("/engines/"))?;
-    rest.split('/').next().filter(|name| !name.is_empty())
+    let mut parts = path.split('/');
+    parts.find(|part| *part == "deployments" || *part == "engines")?;
+    parts.next().filter(|name| !name.is_empty())
 }
 
 impl Request<'_> {

@@ -66,7 +66,7 @@ pub fn is_usage_only_chunk(data: &[u8]) -> bool {
 }
 
 fn set_include_usage(body: &[u8], options: &RawValue) -> Option<Vec<u8>> {
-    let fields: StreamOptions<'_> = lenient::whole_object(options.get().as_bytes())?;
+    let fields: StreamOptions<'_> = lenient::inner_object(options)?;
     match fields.include_usage {
         None => {
             let start = position(body, options)?;

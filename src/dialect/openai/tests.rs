@@ -260,3 +260,32 @@ fn a_cost_that_the_provider_states_is_noted() {
     assert_eq!(cost("0.000125").map(|cost| cost.0), Some(125_000));
     assert_eq!(cost(r#"{"total_cost":1}"#), None);
 }
+
+#[test]
+fn a_plain_whole_answer_is_read_as_the_full_parse_reads_it() {
+    let plain = r#"{"id":"x","model":"m","choices":[{"index":0,"message":{"content":"hi \" é"},"finish_reason":"stop"},
+        {"message":{},"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7},"error":null}"#;
+    let (mut quick, mut full) = (Reading::default(), Reading::default());
+    assert!(super::whole::read(plain.as_bytes(), &mut quick));
+    super::answer::read(plain.as_bytes(), &mut full);
+    assert_eq!(format!("{quick:?}"), format!("{full:?}"));
+    assert_eq!(quick.finish_reasons, ["stop", "length"]);
+}
+
+#[test]
+fn whatever_is_not_plain_is_left_to_the_full_parse() {
+    let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":4}"#;
+    for odd in [
+        format!(r#"{{"model":"m","choices":[{{"message":{{}},"finish_reason":"stop"}}],{usage},"error":{{}}}}"#),
+        format!(r#"{{"model":"m","choices":[{{"message":{{}},"finish_reason":null}}],{usage}}}"#),
+        format!(r#"{{"model":7,"choices":[{{"message":{{}},"finish_reason":"stop"}}],{usage}}}"#),
+        r#"{"model":"m","choices":[{"message":{},"finish_reason":"stop"}],"usage":null}"#.to_owned(),
+        r#"{"model":"m","choices":[{"message":{},"finish_reason":"stop"}],"usage":{}}"#.to_owned(),
+        r#"{"model":"m","choices":[{"message":{},"finish_reason":"stop"}]}"#.to_owned(),
+        format!(r#"["message","m",{usage}]"#),
+    ] {
+        let mut reading = Reading::default();
+        assert!(!super::whole::read(odd.as_bytes(), &mut reading), "{odd}");
+        assert!(reading.finish_reasons.is_empty() && reading.model_served.is_none(), "{odd}");
+    }
+}

@@ -4,6 +4,9 @@
 
 mod choose;
 mod cutter;
+mod frames;
+mod lines;
+mod objects;
 mod sse;
 mod whole;
 
@@ -11,6 +14,9 @@ use crate::dialect::Payload;
 
 pub use choose::is_encoded;
 pub use cutter::Cutter;
+pub use frames::Frames;
+pub use lines::Lines;
+pub use objects::Objects;
 pub use sse::Sse;
 pub use whole::Whole;
 
@@ -45,3 +51,6 @@ pub enum Framing {
     /// Not understood: bytes and time only.
     Opaque,
 }
+
+#[cfg(test)]
+pub(super) use frames::tests::event as aws_frame;

@@ -171,7 +171,7 @@ impl Sink for FileSink {
         if self.is_batch_full() {
             return Offer::Full;
         }
-        if offered.event.contains(&b'\n') {
+        if memchr::memchr(b'\n', offered.event).is_some() {
             let fate = Fate::Rejected(Rejection { trouble: Trouble::Invalid, code: None });
             self.refused.push(Settled { ticket: offered.ticket, fate });
             return Offer::Taken;

@@ -66,16 +66,16 @@ pub(super) struct Scene {
 struct Stage {
     address: SocketAddr,
     /// Where clients send their requests, and what they ask.
-    request: (&'static str, Bytes),
+    request: (String, Bytes),
     policy: Policy,
     gates: Gates,
 }
 
 impl Scene {
     pub(super) async fn set(stream: &Recording, policy: Policy) -> Self {
-        let (gates, wire) = (Gates::default(), stream.wire());
+        let (gates, wire, kind) = (Gates::default(), stream.wire(), stream.content_type);
         let told = Arc::clone(&gates);
-        let upstream = Mock::start(move |asked| stop(asked, &wire, (policy, &told))).await;
+        let upstream = Mock::start(move |asked| stop(asked, (&wire, kind), (policy, &told))).await;
         let disconnect = format!("  disconnect: {}\n", format!("{policy:?}").to_lowercase());
         let world = World::before(&upstream).upstream(&disconnect).start().await;
         let (path, body) = stream.request();
@@ -113,14 +113,14 @@ impl Scene {
 }
 
 /// What the upstream does: sends the stream up to the cut, and waits there.
-fn stop(asked: &Asked, wire: &[u8], (policy, gates): (Policy, &Gates)) -> Reply {
+fn stop(asked: &Asked, (wire, kind): (&[u8], &str), (policy, gates): (Policy, &Gates)) -> Reply {
     let name = asked.headers[NAME].clone();
     let at: usize = name.split('-').nth(1).and_then(|at| at.parse().ok()).expect("a place");
     let gate = Arc::clone(&gates.lock().unwrap()[&name]);
     let (sent, rest) = wire.split_at(at);
     // An empty chunk would be the end.
     let parts = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec());
-    let reply = Reply::head(200, "text/event-stream").chunks(parts(sent));
+    let reply = Reply::head(200, kind).chunks(parts(sent));
     match policy {
         Policy::Abort => reply.cut(&gate),
         Policy::Drain => reply.gate(&gate).chunks(parts(rest)).end(),
@@ -153,7 +153,7 @@ impl Stage {
 
     fn request(&self, cut: Cut) -> Request<Full<Bytes>> {
         let (path, body) = &self.request;
-        let request = Request::post(*path).header("content-type", "application/json").header(NAME, cut.name());
+        let request = Request::post(path).header("content-type", "application/json").header(NAME, cut.name());
         request.body(Full::new(body.clone())).unwrap()
     }
 }
