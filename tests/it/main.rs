@@ -5,9 +5,13 @@ mod audit;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod compressed;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod cuts;
+#[cfg(test)]
+mod dialects;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
@@ -18,6 +22,8 @@ mod events;
 mod inject;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
@@ -31,6 +37,8 @@ mod readme;
 mod real;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod sdks;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
