@@ -50,6 +50,7 @@ pub struct Tap {
     flow: Option<Flow>,
     out: VecDeque<Bytes>,
     state: State,
+    progress: Progress,
     /// What came after the last event and is passed on after it: trailers, or the failure that cut the body.
     after: Option<Result<Frame<Bytes>, Failure>>,
     /// The client's connection had its chance to send what was released last.
@@ -57,6 +58,18 @@ pub struct Tap {
     disconnect: Disconnect,
     /// Resolves when this process cuts its streams; only streams can say so to their clients.
     ending: Option<Pin<Box<OwnedNotified>>>,
+}
+
+/// Where the note to the spool of how far the answer has come stands. It waits until what it tells of has left, so that
+/// no token waits for it, the first one least of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There is nothing to note.
+    Noted,
+    /// What is to be noted was handed to the connection, which sends it once it has asked for more in vain.
+    Passed,
+    /// The connection was told to ask once more, and by then has sent it.
+    Sent,
 }
 
 #[derive(Debug)]
@@ -130,8 +143,9 @@ impl Tap {
         let watch = Watch::new(framing, duties.hide_usage && stream).through(encoded);
         let state = if ended { State::Ended } else { State::Reading };
         let (flow, out) = (Some(Flow { body, exchange, watch }), VecDeque::new());
-        let disconnect = duties.disconnect;
-        let mut response = Response::new(Self { flow, out, state, after: None, flushed: false, disconnect, ending });
+        let (progress, disconnect) = (Progress::Noted, duties.disconnect);
+        let tap = Self { flow, out, state, progress, after: None, flushed: false, disconnect, ending };
+        let mut response = Response::new(tap);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
@@ -185,7 +199,9 @@ impl Tap {
         let seen = flow.watch.chunk(draft, chunk, &mut self.out);
         let ended = flow.body.is_end_stream();
         if seen == Seen::More && !ended {
-            draft.note_progress();
+            if draft.owes_progress() {
+                self.progress = Progress::Passed;
+            }
             return;
         }
         if draft.reading.may_go_on && !ended {
@@ -200,6 +216,23 @@ impl Tap {
             self.out.extend(first.map(|bytes| bytes.split_to(at)));
         }
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(last));
+    }
+
+    /// There is nothing to pass on at the moment: the time to note progress.
+    fn rest(&mut self, cx: &mut Context<'_>) {
+        match self.progress {
+            Progress::Noted => {}
+            Progress::Passed => {
+                self.progress = Progress::Sent;
+                cx.waker().wake_by_ref();
+            }
+            Progress::Sent => {
+                self.progress = Progress::Noted;
+                if let Some(draft) = self.flow.as_mut().and_then(|flow| flow.exchange.draft()) {
+                    draft.note_progress();
+                }
+            }
+        }
     }
 
     /// The last event has waited: for more of the stream, its end, or nothing.
@@ -263,6 +296,7 @@ impl Body for Tap {
                     match Pin::new(&mut flow.body).poll_frame(cx) {
                         Poll::Ready(frame) => this.reading(frame),
                         Poll::Pending => {
+                            this.rest(cx);
                             ready!(this.poll_ending(cx));
                             this.fail(Failure::shutting_down());
                         }

@@ -12,6 +12,8 @@ mod control;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod cuts;
+#[cfg(test)]
 mod dialects;
 #[cfg(test)]
 mod disconnect;

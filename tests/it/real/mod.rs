@@ -10,6 +10,7 @@ mod outage;
 mod refusals;
 mod restart;
 mod running;
+mod steady;
 mod thousand;
 mod topic;
 
