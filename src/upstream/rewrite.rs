@@ -27,7 +27,7 @@ pub enum PassCredential {
 pub enum Encoding {
     /// Not at all, so that it can be read on the way.
     Identity,
-    /// As the client asked.
+    /// As the client asked, as far as it can be read on the way.
     AsAsked,
 }
 
@@ -57,7 +57,7 @@ static FRAMING: [HeaderName; 3] = [HOST, CONTENT_LENGTH, EXPECT];
 static OWN_ORGANIZATION: [HeaderName; 2] = header::OWN_ORGANIZATION;
 static TRACE: [HeaderName; 3] = header::TRACE;
 static KEYS: [HeaderName; 4] = header::KEY_HEADERS;
-static ACCOUNT: [HeaderName; 2] = header::PROVIDER_ACCOUNT;
+static ACCOUNT: [HeaderName; 3] = header::PROVIDER_ACCOUNT;
 
 impl Rewrite {
     pub(super) fn new(config: &config::Upstream) -> Result<Self, UpstreamsError> {
@@ -94,9 +94,11 @@ impl Rewrite {
                 headers.append(name.clone(), value.clone());
             }
         }
-        if encoding == Encoding::Identity {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        }
+        let encoding = match encoding {
+            Encoding::Identity => None,
+            Encoding::AsAsked => readable_codings(from),
+        };
+        headers.insert(ACCEPT_ENCODING, encoding.unwrap_or(HeaderValue::from_static("identity")));
         if let Some((name, value)) = &self.credential {
             headers.insert(name.clone(), value.clone());
         }
@@ -152,6 +154,18 @@ pub(super) fn set_upgrade(headers: &mut HeaderMap) {
 /// Whether the protocol changes to a WebSocket.
 pub(super) fn to_websocket(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// What the client accepts, in its own order and weights, without what we could not read. A client that says nothing
+/// gets nothing compressed.
+fn readable_codings(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    let readable = |item: &&str| {
+        let coding = item.split(';').next().unwrap_or_default().trim();
+        header::READABLE_CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding))
+    };
+    let kept: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).filter(readable).collect();
+    HeaderValue::from_str(&kept.join(", ")).ok().filter(|_| !kept.is_empty())
 }
 
 fn is_credential(name: &HeaderName) -> bool {

@@ -5,7 +5,11 @@ mod audit;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod compressed;
+#[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod dialects;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
@@ -16,6 +20,8 @@ mod events;
 mod inject;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod openai;
 #[cfg(test)]
@@ -33,6 +39,8 @@ mod real;
 mod realtime;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod sdks;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

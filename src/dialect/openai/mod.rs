@@ -29,7 +29,7 @@ use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route};
 use media::Media;
 use responses::Responses;
 
-pub use splice::{ask_for_usage, is_usage_only_chunk};
+pub use splice::is_usage_only_chunk;
 pub(super) use usage::UsageObject;
 
 /// Which of its operations a path (without slash at its end) names, under any prefix: gateways and Azure put theirs in
@@ -76,6 +76,18 @@ fn is_housekeeping(path: &str) -> bool {
     !path.contains("/messages/") && !path.contains("/v1beta") && path.split('/').any(kept)
 }
 
+/// All that the routes above may choose.
+pub(super) const ALL: [&dyn Dialect; 8] = [
+    &OpenAi,
+    &Responses::Made,
+    &Media::Images,
+    &Media::Speech,
+    &Media::Transcriptions,
+    &Media::Moderations,
+    &realtime::Realtime,
+    &Passed("openai.other"),
+];
+
 /// The dialect.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenAi;
@@ -91,6 +103,10 @@ impl Dialect for OpenAi {
 
     fn read_request(&self, path: &str, body: &[u8]) -> Result<Ask, AskError> {
         request::read(path, body)
+    }
+
+    fn ask_for_usage(&self, body: &[u8]) -> Option<Vec<u8>> {
+        splice::ask_for_usage(body)
     }
 
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
