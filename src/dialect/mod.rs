@@ -212,7 +212,7 @@ const FAMILIES: [Family; 10] = [
     family(DialectChoice::Anthropic, anthropic::route, &[&anthropic::Anthropic]),
     family(DialectChoice::Cohere, cohere::route, &[&cohere::V1, &cohere::V2]),
     family(DialectChoice::Ollama, ollama::route, &[&ollama::Ollama]),
-    family(DialectChoice::OpenAi, openai::route, openai::DIALECTS),
+    family(DialectChoice::OpenAi, openai::route, &openai::ALL),
     family(
         DialectChoice::Google,
         google::route,
@@ -226,21 +226,19 @@ const FAMILIES: [Family; 10] = [
     family(DialectChoice::BrConnector, anthropic::route, &[]),
 ];
 const UNKNOWN: &dyn Dialect = &unknown::Unknown;
-/// What is not asked for with `POST` costs nothing itself.
-const PASSED: &dyn Dialect = &passed::Passed("unknown");
 
 /// Chooses the dialect of a request by its path (without query), among all or those of one family. What none of them
 /// knows is passed through as `unknown`, which finds usage of the common shapes too.
 pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
-    if method != Method::POST {
-        let asked = (method == Method::GET).then(|| openai::route_of_get(path)).flatten();
-        let openai = matches!(choice, DialectChoice::Auto | DialectChoice::OpenAi);
-        return asked.filter(|_| openai).unwrap_or(Route { dialect: PASSED, operation: Operation::Other });
-    }
     let mut families = FAMILIES.iter().filter(|family| choice == DialectChoice::Auto || choice == family.choice);
-    let known = families.find_map(|family| (family.route)(path));
-    known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other })
+    if method == Method::POST {
+        let known = families.find_map(|family| (family.route)(path));
+        return known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other });
+    }
+    let known = families.find(|family| method == Method::GET && family.choice == DialectChoice::OpenAi);
+    let known = known.and_then(|_| openai::route_of_get(path));
+    known.unwrap_or(Route { dialect: &passed::Passed("unknown"), operation: Operation::Other })
 }
 
 /// Every name by which an event may call its dialect.

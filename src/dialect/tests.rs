@@ -129,8 +129,10 @@ fn only_post_asks_a_model() {
         let route = route(DialectChoice::OpenAi, &Method::GET, path);
         assert_eq!((route.name(), route.operation), (name, operation), "{path}");
     }
-    let route = route(DialectChoice::Auto, &Method::DELETE, "/v1/responses/resp_1");
-    assert_eq!(route.name(), "unknown");
+    let foreign = route(DialectChoice::Anthropic, &Method::GET, "/v1/realtime");
+    assert_eq!(foreign.name(), "unknown");
+    let deleted = route(DialectChoice::Auto, &Method::DELETE, "/v1/responses/resp_1");
+    assert_eq!(deleted.name(), "unknown");
 }
 
 /// Every field that some dialect looks into.

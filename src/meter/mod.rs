@@ -72,8 +72,8 @@ pub struct Meter {
     ending: Arc<Notify>,
     memory: Memory,
     draining: Draining,
-    panics: AtomicU64,
     once: Once,
+    panics: AtomicU64,
 }
 
 impl Meter {
@@ -97,8 +97,8 @@ impl Meter {
             ending: Arc::default(),
             memory: Memory::default(),
             draining: Draining::default(),
-            panics: AtomicU64::new(0),
             once: Once::default(),
+            panics: AtomicU64::new(0),
         }))
     }
 

@@ -153,8 +153,8 @@ impl Tap {
 
     /// A body without anything in it, for an answer that is followed by something else than a body.
     pub(super) fn nothing() -> Self {
-        let (out, disconnect) = (VecDeque::new(), Disconnect::Abort);
-        Self { flow: None, out, state: State::Ended, after: None, flushed: false, disconnect, ending: None }
+        let (out, state, disconnect) = (VecDeque::new(), State::Ended, Disconnect::Abort);
+        Self { flow: None, out, state, after: None, flushed: false, disconnect, ending: None }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {

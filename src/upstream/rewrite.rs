@@ -136,18 +136,6 @@ impl<'h> Nominated<'h> {
     }
 }
 
-/// What the client accepts, in its own order and weights, without what we could not read. A client that says nothing
-/// gets nothing compressed.
-fn readable_codings(headers: &HeaderMap) -> Option<HeaderValue> {
-    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    let readable = |item: &&str| {
-        let coding = item.split(';').next().unwrap_or_default().trim();
-        header::READABLE_CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding))
-    };
-    let kept: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).filter(readable).collect();
-    HeaderValue::from_str(&kept.join(", ")).ok().filter(|_| !kept.is_empty())
-}
-
 /// The protocols that a WebSocket's client offers, without those by which browsers say their key and account.
 fn without_key(offers: &HeaderValue) -> Option<HeaderValue> {
     let offers = offers.to_str().ok()?.split(',').map(str::trim);
@@ -166,6 +154,18 @@ pub(super) fn set_upgrade(headers: &mut HeaderMap) {
 /// Whether the protocol changes to a WebSocket.
 pub(super) fn to_websocket(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// What the client accepts, in its own order and weights, without what we could not read. A client that says nothing
+/// gets nothing compressed.
+fn readable_codings(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    let readable = |item: &&str| {
+        let coding = item.split(';').next().unwrap_or_default().trim();
+        header::READABLE_CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding))
+    };
+    let kept: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).filter(readable).collect();
+    HeaderValue::from_str(&kept.join(", ")).ok().filter(|_| !kept.is_empty())
 }
 
 fn is_credential(name: &HeaderName) -> bool {

@@ -133,11 +133,11 @@ impl Recording {
                 let path = format!("/model/demo/converse{}", if self.stream { "-stream" } else { "" });
                 (path, r#"{"messages":[{"role":"user","content":[{"text":"hello there"}]}]}"#.to_owned())
             }
-            "ollama.chat" => ("/api/chat".to_owned(), chat(self.stream)),
             "openai.responses" => {
                 let body = format!(r#"{{"model":"demo","stream":{},"input":"hi"}}"#, self.stream);
                 ("/v1/responses".to_owned(), body)
             }
+            "ollama.chat" => ("/api/chat".to_owned(), chat(self.stream)),
             other => panic!("{other} has no request yet"),
         }
     }

@@ -32,18 +32,6 @@ use responses::Responses;
 pub use splice::is_usage_only_chunk;
 pub(super) use usage::UsageObject;
 
-/// All that a route may choose.
-pub(super) const DIALECTS: &[&dyn Dialect] = &[
-    &OpenAi,
-    &Responses::Made,
-    &Media::Images,
-    &Media::Speech,
-    &Media::Transcriptions,
-    &Media::Moderations,
-    &realtime::Realtime,
-    &Passed("openai.other"),
-];
-
 /// Which of its operations a path (without slash at its end) names, under any prefix: gateways and Azure put theirs in
 /// front, and clients write `/v1/v1`.
 pub(super) fn route(path: &str) -> Option<Route> {
@@ -87,6 +75,18 @@ fn is_housekeeping(path: &str) -> bool {
     let kept = |segment| matches!(segment, "batches" | "files" | "uploads" | "vector_stores" | "fine_tuning" | "evals");
     !path.contains("/messages/") && !path.contains("/v1beta") && path.split('/').any(kept)
 }
+
+/// All that the routes above may choose.
+pub(super) const ALL: [&dyn Dialect; 8] = [
+    &OpenAi,
+    &Responses::Made,
+    &Media::Images,
+    &Media::Speech,
+    &Media::Transcriptions,
+    &Media::Moderations,
+    &realtime::Realtime,
+    &Passed("openai.other"),
+];
 
 /// The dialect.
 #[derive(Clone, Copy, Debug)]

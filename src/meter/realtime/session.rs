@@ -6,6 +6,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -34,8 +35,6 @@ type Writer = WriteHalf<TokioIo<Upgraded>>;
 /// How one direction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// A closing frame has passed.
-    Farewell,
     /// The side that sends broke it off.
     Sender,
     /// The side that receives did.
@@ -57,37 +56,40 @@ pub(super) async fn run(mut exchange: Exchange, sides: (OnUpgrade, OnUpgrade), b
 async fn pass(exchange: &mut Exchange, client: Upgraded, upstream: Upgraded) -> Ending {
     let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
     let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(upstream));
-    let mut listening = pin!(Listening::new(exchange).pass(from_upstream, to_client));
-    let mut up = pin!(pass_up(from_client, to_upstream));
+    // Either side may say it, and after that either may go.
+    let farewell = AtomicBool::new(false);
+    let mut listening = pin!(Listening::new(exchange, &farewell).pass(from_upstream, to_client));
+    let mut up = pin!(pass_up((from_client, to_upstream), &farewell));
     let end = tokio::select! {
         end = listening.as_mut() => Ok(end),
         end = up.as_mut() => Err(end),
     };
     let down = match end {
         Ok(down) => down,
-        Err(End::Sender) => return Ending::ClientLeft("client_left"),
+        Err(End::Sender) if !farewell.load(Ordering::Relaxed) => return Ending::ClientLeft("client_left"),
         // What the upstream still says belongs to the session: the answer to the farewell, or why it went.
-        Err(End::Farewell | End::Receiver) => timeout(FAREWELL, listening).await.unwrap_or(End::Farewell),
+        Err(_) => timeout(FAREWELL, listening).await.unwrap_or(End::Sender),
     };
-    match (down, end) {
-        (End::Farewell, _) | (_, Err(End::Farewell)) => Ending::Complete,
-        (End::Sender, _) => Ending::UpstreamFailed("upstream_reset"),
-        (End::Receiver, _) => Ending::ClientLeft("client_left"),
+    match down {
+        _ if farewell.load(Ordering::Relaxed) => Ending::Complete,
+        End::Sender => Ending::UpstreamFailed("upstream_reset"),
+        End::Receiver => Ending::ClientLeft("client_left"),
     }
 }
 
 /// Passes on what the client says; of it only the farewell matters.
-async fn pass_up(mut from: Reader, mut to: Writer) -> End {
+async fn pass_up((mut from, mut to): (Reader, Writer), farewell: &AtomicBool) -> End {
     let (mut frames, mut piece) = (Frames::default(), BytesMut::new());
     loop {
         if !read(&mut from, &mut piece).await {
             // Whoever waits for our end of the connection learns that nothing more comes.
             drop(to.shutdown().await);
-            return if frames.closed { End::Farewell } else { End::Sender };
+            return End::Sender;
         }
         frames.feed_heads(&piece);
+        farewell.fetch_or(frames.closed, Ordering::Relaxed);
         if write(&mut to, &piece).await.is_err() {
-            return if frames.closed { End::Farewell } else { End::Receiver };
+            return End::Receiver;
         }
         piece.clear();
     }
@@ -110,11 +112,12 @@ struct Listening<'e> {
     frames: Frames,
     part: Option<Part>,
     model: Option<String>,
+    farewell: &'e AtomicBool,
 }
 
 impl<'e> Listening<'e> {
-    fn new(exchange: &'e mut Exchange) -> Self {
-        Self { exchange, frames: Frames::default(), part: None, model: None }
+    fn new(exchange: &'e mut Exchange, farewell: &'e AtomicBool) -> Self {
+        Self { exchange, frames: Frames::default(), part: None, model: None, farewell }
     }
 
     async fn pass(mut self, mut from: Reader, mut to: Writer) -> End {
@@ -123,14 +126,15 @@ impl<'e> Listening<'e> {
             if !read(&mut from, &mut piece).await {
                 self.note();
                 drop(to.shutdown().await);
-                return if self.frames.closed { End::Farewell } else { End::Sender };
+                return End::Sender;
             }
             for commit in self.look(&piece) {
                 commit.await;
             }
+            self.farewell.fetch_or(self.frames.closed, Ordering::Relaxed);
             if write(&mut to, &piece).await.is_err() {
                 self.note();
-                return if self.frames.closed { End::Farewell } else { End::Receiver };
+                return End::Receiver;
             }
             self.delivered(piece.len());
             piece.clear();
@@ -139,7 +143,7 @@ impl<'e> Listening<'e> {
 
     /// Looks at a piece. The events that it made are to be recorded before it passes.
     fn look(&mut self, piece: &[u8]) -> Vec<Commit> {
-        let Self { exchange, frames, part, model } = self;
+        let Self { exchange, frames, part, model, .. } = self;
         let Some(draft) = exchange.draft() else { return Vec::new() };
         let looked = catch_unwind(AssertUnwindSafe(|| {
             let mut commits = Vec::new();
