@@ -35,6 +35,10 @@ names! {
     X_REQUEST_ID = "x-request-id";
     /// The same, as Anthropic writes it.
     REQUEST_ID = "request-id";
+    /// A request's name, as AWS writes it.
+    X_AMZN_REQUESTID = "x-amzn-requestid";
+    /// The kind of an error, as AWS writes it.
+    X_AMZN_ERRORTYPE = "x-amzn-errortype";
     /// W3C trace context.
     TRACEPARENT = "traceparent";
     /// W3C trace context, vendor part.
@@ -150,3 +154,6 @@ pub const RATE: [HeaderName; 3] = [
     HeaderName::from_static("x-tollgate-ratelimit-remaining-requests"),
     HeaderName::from_static("x-tollgate-ratelimit-reset-requests"),
 ];
+
+/// Content codings that are understood on the way; an upstream is asked for no other.
+pub const READABLE_CODINGS: [&str; 6] = ["gzip", "x-gzip", "deflate", "br", "zstd", "identity"];

@@ -76,9 +76,11 @@ fn wire(file: &Path, entry: &Expected) -> Vec<u8> {
     let lines = lines.lines().filter(|line| !line.is_empty());
     match entry.dialect.as_str() {
         "openai.chat" => {
-            (lines.map(|line| format!("data: {line}\n\n")).collect::<String>() + "data: [DONE]\n\n").into_bytes()
+            (lines.flat_map(|line| ["data: ", line, "\n\n"]).collect::<String>() + "data: [DONE]\n\n").into_bytes()
         }
-        "google.generate_content" => lines.map(|line| format!("data: {line}\r\n\r\n")).collect::<String>().into_bytes(),
+        "google.generate_content" => {
+            lines.flat_map(|line| ["data: ", line, "\r\n\r\n"]).collect::<String>().into_bytes()
+        }
         "bedrock.converse" => lines.flat_map(aws_event).collect(),
         _ => lines.map(named_event).collect::<String>().into_bytes(),
     }
@@ -114,7 +116,7 @@ fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, entry: &Expected) -> Rea
     for chunk in chunks {
         match &mut framing {
             Framing::Stream(stream) => {
-                stream.feed(chunk, &mut |event| dialect.read_answer(event.payload(), &mut reading))
+                stream.feed(chunk, &mut |event| dialect.read_answer(event.payload(), &mut reading));
             }
             Framing::Whole(whole) => whole.push(&Bytes::copy_from_slice(chunk)),
             Framing::Opaque => panic!("no framing"),

@@ -61,6 +61,8 @@ pub(super) enum Ending {
     UpstreamFailed(&'static str),
     /// The client failed or left.
     ClientLeft(&'static str),
+    /// This process ended it.
+    Interrupted(&'static str),
     /// A defect of ours ended it.
     Panicked,
 }
@@ -79,6 +81,7 @@ impl Draft {
                 None => (Outcome::Ok, None),
             },
             Ending::UpstreamFailed(code) => (Outcome::UpstreamError, Some(Cow::Borrowed(code))),
+            Ending::Interrupted(code) => (Outcome::Interrupted, Some(Cow::Borrowed(code))),
             Ending::ClientLeft(_) if interrupted => (Outcome::Interrupted, Some(Cow::Borrowed("shutdown"))),
             Ending::ClientLeft(code) => (Outcome::ClientDisconnect, Some(Cow::Borrowed(code))),
             Ending::Panicked => (Outcome::Interrupted, Some(Cow::Borrowed("panic"))),

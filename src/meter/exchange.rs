@@ -80,6 +80,7 @@ impl Exchange {
         }
         match failure.blame() {
             Blame::Client => self.seal(Ending::ClientLeft(failure.code())),
+            Blame::Ours => self.seal(Ending::Interrupted(failure.code())),
             Blame::Upstream => self.seal(Ending::UpstreamFailed(failure.code())),
         }
     }

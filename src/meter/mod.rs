@@ -10,6 +10,7 @@ mod counting;
 mod draft;
 mod drain;
 mod exchange;
+mod flow;
 pub mod framing;
 mod hide;
 mod inject;
@@ -29,10 +30,13 @@ mod corpus_tests;
 mod watch_tests;
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::config::Config;
 use crate::event::{self, EncodeError, UsageEvent, Workload};
@@ -61,8 +65,11 @@ pub struct Meter {
     source: Arc<str>,
     workload: Option<Workload>,
     interrupted: AtomicBool,
+    /// Told when streams are about to be cut.
+    ending: Arc<Notify>,
     memory: Memory,
     draining: Draining,
+    panics: AtomicU64,
 }
 
 impl Meter {
@@ -84,8 +91,10 @@ impl Meter {
             source: format!("/tollgate/{}", config.instance).into(),
             workload,
             interrupted: AtomicBool::new(false),
+            ending: Arc::default(),
             memory: Memory::default(),
             draining: Draining::default(),
+            panics: AtomicU64::new(0),
         }))
     }
 
@@ -99,9 +108,15 @@ impl Meter {
         &self.memory
     }
 
-    /// From now on exchanges that end early were interrupted by us, not left by their client.
+    /// From now on exchanges that end early were interrupted by us, not left by their client. Streams that can still say
+    /// so to their clients do, and end.
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
+        self.ending.notify_waiters();
+    }
+
+    fn ending(&self) -> Pin<Box<OwnedNotified>> {
+        Box::pin(Arc::clone(&self.ending).notified_owned())
     }
 
     /// Nothing here is left half done by a thread that panics.
@@ -116,6 +131,15 @@ impl Meter {
     /// How many answers had to be estimated because the counting threads were overrun.
     pub fn counts_skipped(&self) -> u64 {
         self.counting.refused()
+    }
+
+    /// How many answers were not read to their end because a dialect had a defect.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many answers were cut although they should have been read on after their client had left.

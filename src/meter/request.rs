@@ -13,7 +13,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::dialect::{Ask, AskError, Operation, Route};
+use crate::config::DialectChoice;
+use crate::dialect::{self, Ask, AskError, Operation, Route};
 use crate::reject::Reject;
 use crate::upstream::OutboundBody;
 
@@ -45,11 +46,7 @@ pub async fn take(route: &Route, head: &Parts, sent: (Incoming, u64)) -> Result<
     let asked = Instant::now();
     let whole = whole(body, usize::try_from(limit).unwrap_or(usize::MAX), too_large).await?;
     let waited = asked.elapsed();
-    let ask = match route.dialect.read_request(head.uri.path(), &whole) {
-        Ok(ask) => ask,
-        Err(AskError::NotJson) => return Err(Reject::BodyNotJson),
-        Err(AskError::NoModel) => return Err(Reject::ModelMissing),
-    };
+    let ask = read(route, head, &whole)?;
     Ok(Content { body: OutboundBody::Whole(whole), ask, waited })
 }
 
@@ -58,6 +55,22 @@ impl Content {
     #[cfg(test)]
     pub(super) fn of(body: Bytes, ask: Ask) -> Self {
         Self { body: OutboundBody::Whole(body), ask, waited: Duration::ZERO }
+    }
+
+    /// Reads the request again where the upstream that was chosen speaks another dialect than the path alone says. The
+    /// route as it holds from now on.
+    pub fn read_as(&mut self, choice: DialectChoice, before: (Route, &Parts)) -> Result<Route, Reject> {
+        let (route, head) = before;
+        if choice == DialectChoice::Auto {
+            return Ok(route);
+        }
+        let chosen = dialect::route(choice, &head.method, head.uri.path());
+        if chosen.name() != route.name()
+            && let OutboundBody::Whole(body) = &self.body
+        {
+            self.ask = read(&chosen, head, body)?;
+        }
+        Ok(chosen)
     }
 
     /// The body, where it was read whole.
@@ -77,6 +90,13 @@ impl Content {
     pub fn into_body(self) -> OutboundBody {
         self.body
     }
+}
+
+fn read(route: &Route, head: &Parts, body: &[u8]) -> Result<Ask, Reject> {
+    route.dialect.read_request(head.uri.path(), body).map_err(|error| match error {
+        AskError::NotJson => Reject::BodyNotJson,
+        AskError::NoModel => Reject::ModelMissing,
+    })
 }
 
 async fn whole(body: Incoming, bound: usize, too_large: Reject) -> Result<Bytes, Reject> {

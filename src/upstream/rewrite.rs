@@ -26,7 +26,7 @@ pub enum PassCredential {
 pub enum Encoding {
     /// Not at all, so that it can be read on the way.
     Identity,
-    /// As the client asked.
+    /// As the client asked, as far as it can be read on the way.
     AsAsked,
 }
 
@@ -88,9 +88,11 @@ impl Rewrite {
                 headers.append(name.clone(), value.clone());
             }
         }
-        if encoding == Encoding::Identity {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        }
+        let encoding = match encoding {
+            Encoding::Identity => None,
+            Encoding::AsAsked => readable_codings(from),
+        };
+        headers.insert(ACCEPT_ENCODING, encoding.unwrap_or(HeaderValue::from_static("identity")));
         if let Some((name, value)) = &self.credential {
             headers.insert(name.clone(), value.clone());
         }
@@ -126,6 +128,18 @@ impl<'h> Nominated<'h> {
     pub(super) fn names(&self) -> impl Iterator<Item = HeaderName> {
         self.0.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
     }
+}
+
+/// What the client accepts, in its own order and weights, without what we could not read. A client that says nothing
+/// gets nothing compressed.
+fn readable_codings(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    let readable = |item: &&str| {
+        let coding = item.split(';').next().unwrap_or_default().trim();
+        header::READABLE_CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding))
+    };
+    let kept: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).filter(readable).collect();
+    HeaderValue::from_str(&kept.join(", ")).ok().filter(|_| !kept.is_empty())
 }
 
 fn is_credential(name: &HeaderName) -> bool {

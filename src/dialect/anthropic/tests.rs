@@ -226,6 +226,7 @@ fn vertex_names_the_model_in_the_path() {
     let asked = ask(path, r#"{"anthropic_version":"vertex-2023-10-16","max_tokens":5,"stream":true}"#).unwrap();
     assert_eq!((asked.model.as_deref(), asked.stream), (Some("claude-x@20250101"), true));
     assert!(ask(path, "{}").unwrap().stream);
+    assert_eq!(ask(&path.replace('@', "%40"), "{}").unwrap().model.as_deref(), Some("claude-x@20250101"));
     let whole = path.replace("streamRaw", "raw");
     assert!(!ask(&whole, "{}").unwrap().stream);
     let count = whole.replace("claude-x@20250101", "count-tokens");

@@ -16,7 +16,7 @@ mod tests;
 
 use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route};
 
-pub use splice::{ask_for_usage, is_usage_only_chunk};
+pub use splice::is_usage_only_chunk;
 pub(super) use usage::UsageObject;
 
 /// Which of its operations a path (without slash at its end) names, under any prefix: gateways and Azure put theirs in
@@ -46,6 +46,10 @@ impl Dialect for OpenAi {
 
     fn read_request(&self, path: &str, body: &[u8]) -> Result<Ask, AskError> {
         request::read(path, body)
+    }
+
+    fn ask_for_usage(&self, body: &[u8]) -> Option<Vec<u8>> {
+        splice::ask_for_usage(body)
     }
 
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
