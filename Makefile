@@ -15,6 +15,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
 KILLS ?= 200
+SECONDS ?= 20
 deny := $(or $(shell command -v cargo-deny),$(wildcard $(TOLLGATE_CACHE)/tools/bin/cargo-deny))
 deny_version := 0.20.2
 
@@ -52,6 +53,10 @@ docs: build-packages
 bench: build-packages ## load against the floor proxy, then micro benches, in release mode (BENCH_ARGS go to the load)
 	cargo bench --locked --bench end_to_end -- $(BENCH_ARGS)
 	cargo bench --locked --bench micro
+
+.PHONY: fuzz
+fuzz: build-packages ## look for inputs that break a parser, each for a while (SECONDS=20)
+	SECONDS_EACH=$(SECONDS) fuzz/run
 
 # Advisories are left out: their database comes from outside the registries. `cargo deny check advisories` reads it.
 .PHONY: deny

@@ -126,6 +126,12 @@ pub const HOP_BY_HOP: [HeaderName; 10] = [
 /// Headers by which a key may be sent, besides `Authorization` and `Proxy-Authorization`.
 pub const KEY_HEADERS: [HeaderName; 4] = [X_API_KEY, X_UG_API_KEY, API_KEY, X_GOOG_API_KEY];
 
+/// How browsers, which can set no headers on a WebSocket, send OpenAI's key: as a subprotocol that begins so.
+pub const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
+
+/// Subprotocols that say the key and which account pays: they travel only with the client's own key.
+pub const ACCOUNT_PROTOCOLS: [&str; 3] = [KEY_PROTOCOL, "openai-organization.", "openai-project."];
+
 /// Headers that say who the client or its network is, or that are ours alone: stripped on the way to an upstream.
 pub const IDENTITY: [HeaderName; 9] = [
     SECRET_KEY,

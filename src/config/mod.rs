@@ -23,6 +23,7 @@ mod proxy;
 mod secret;
 mod section;
 mod suggest;
+mod tokenizers;
 mod tree;
 mod upstreams;
 mod url;
@@ -32,10 +33,13 @@ mod watch;
 mod tests;
 
 pub use checked::{
-    Config, Credential, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka, KafkaFormat, LimitSet,
-    Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull, Workload,
+    Config, Credential, DialectChoice, Disconnect, Encoding, Events, File, Guard, GuardMode, Kafka, KafkaFormat,
+    LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls, Tokenizer, Upstream,
+    Vocabulary, WhenFull, Workload,
 };
 pub use keys::{check_keys, load_keys};
+#[cfg(fuzzing)]
+pub use load::fuzz;
 pub use load::{Loaded, Sources, load};
 pub use prices::load_prices;
 pub use problem::{Origin, Problem, Problems};

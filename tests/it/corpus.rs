@@ -16,8 +16,15 @@ struct Recording {
 }
 
 /// The dialects whose recordings are checked.
-const READ: [&str; 6] =
-    ["openai.chat", "anthropic.messages", "cohere.chat", "ollama.chat", "google.generate_content", "bedrock.converse"];
+const READ: [&str; 7] = [
+    "openai.chat",
+    "openai.responses",
+    "anthropic.messages",
+    "cohere.chat",
+    "ollama.chat",
+    "google.generate_content",
+    "bedrock.converse",
+];
 
 /// Recordings of the dialects that are read: the shared ones where they are, and always our own.
 fn recordings() -> Vec<Recording> {
@@ -125,6 +132,10 @@ impl Recording {
                 (path, r#"{"messages":[{"role":"user","content":[{"text":"hello there"}]}]}"#.to_owned())
             }
             "ollama.chat" => ("/api/chat".to_owned(), chat(self.stream)),
+            "openai.responses" => {
+                let body = format!(r#"{{"model":"demo","stream":{},"input":"hi"}}"#, self.stream);
+                ("/v1/responses".to_owned(), body)
+            }
             other => panic!("{other} has no request yet"),
         }
     }

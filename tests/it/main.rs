@@ -23,6 +23,8 @@ mod limits;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod outcomes;
@@ -33,6 +35,8 @@ mod readme;
 #[cfg(test)]
 #[cfg(feature = "kafka")]
 mod real;
+#[cfg(test)]
+mod realtime;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

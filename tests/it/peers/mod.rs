@@ -1,4 +1,5 @@
-//! The real programs that Tollgate works with: a Kafka broker, a llama.cpp server, the official clients, promtool.
+//! The real programs that Tollgate works with: a Kafka broker, a llama.cpp server, the official clients and tokenizers,
+//! promtool.
 //!
 //! `make peers` installs them; a test whose peer is missing fails and says so, it is never skipped. Everything here blocks
 //! the calling thread: an async test that serves anything on its own runtime calls it through [`off_runtime`]. Why real
@@ -12,6 +13,7 @@ mod process;
 mod promtool;
 mod sdk;
 mod tests;
+mod tokenizers;
 
 use std::env;
 use std::io::Write;
@@ -26,6 +28,7 @@ pub(crate) use native::{play_native, play_native_trusting};
 pub(crate) use process::{Process, free_port, tied};
 pub(crate) use promtool::check_metrics;
 pub(crate) use sdk::Sdk;
+pub(crate) use tokenizers::{hugging_face_counts, official_counts};
 
 /// No script of ours takes longer, even on a machine that also compiles; one that hangs is killed after this many seconds.
 const SCRIPT_SECONDS: &str = "120";
