@@ -16,6 +16,7 @@ mod lenient;
 mod llmstudio;
 mod ollama;
 pub mod openai;
+mod passed;
 mod path;
 mod reading;
 pub mod refusal;
@@ -167,6 +168,11 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads one payload into `reading`. What cannot be read sets a flag there.
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
 
+    /// The characters that a request wants spoken, for operations that are billed by them.
+    fn characters(&self, _body: &[u8]) -> Option<u64> {
+        None
+    }
+
     /// How this format frames a stream under a content type that does not say.
     fn streams(&self) -> Streams {
         Streams::Events
@@ -206,7 +212,7 @@ const FAMILIES: [Family; 10] = [
     family(DialectChoice::Anthropic, anthropic::route, &[&anthropic::Anthropic]),
     family(DialectChoice::Cohere, cohere::route, &[&cohere::V1, &cohere::V2]),
     family(DialectChoice::Ollama, ollama::route, &[&ollama::Ollama]),
-    family(DialectChoice::OpenAi, openai::route, &[&openai::OpenAi]),
+    family(DialectChoice::OpenAi, openai::route, openai::DIALECTS),
     family(
         DialectChoice::Google,
         google::route,
@@ -220,13 +226,20 @@ const FAMILIES: [Family; 10] = [
     family(DialectChoice::BrConnector, anthropic::route, &[]),
 ];
 const UNKNOWN: &dyn Dialect = &unknown::Unknown;
+/// What is not asked for with `POST` costs nothing itself.
+const PASSED: &dyn Dialect = &passed::Passed("unknown");
 
 /// Chooses the dialect of a request by its path (without query), among all or those of one family. What none of them
 /// knows is passed through as `unknown`, which finds usage of the common shapes too.
 pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
+    if method != Method::POST {
+        let asked = (method == Method::GET).then(|| openai::route_of_get(path)).flatten();
+        let openai = matches!(choice, DialectChoice::Auto | DialectChoice::OpenAi);
+        return asked.filter(|_| openai).unwrap_or(Route { dialect: PASSED, operation: Operation::Other });
+    }
     let mut families = FAMILIES.iter().filter(|family| choice == DialectChoice::Auto || choice == family.choice);
-    let known = (method == Method::POST).then(|| families.find_map(|family| (family.route)(path))).flatten();
+    let known = families.find_map(|family| (family.route)(path));
     known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other })
 }
 

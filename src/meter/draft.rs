@@ -8,11 +8,13 @@ use tokio::time::Instant;
 
 use super::Meter;
 use super::marks::Marks;
+use super::realtime::Upgrade;
 use crate::dialect::{Reading, Route};
 use crate::event::{Outcome, UsageEvent};
 use crate::guard::Permit;
 use crate::metrics::Series;
 use crate::spool::Ticket;
+use crate::types::Usage;
 
 /// A prompt larger than this is not kept for counting; its size is estimated instead.
 const LARGEST_KEPT_PROMPT: usize = 256 * 1024;
@@ -35,6 +37,10 @@ pub(super) struct Draft {
     pub(super) unread: bool,
     /// When the spool was last told how far the answer has come.
     pub(super) progressed: Option<Instant>,
+    /// The client's connection, where it asked to take it over.
+    pub(super) upgrade: Option<Upgrade>,
+    /// The usage of a session's responses that could not be recorded each for itself.
+    pub(super) session_usage: Usage,
 }
 
 /// What the request's tokens can be counted from, should the provider not report them.
@@ -44,11 +50,14 @@ pub(super) struct Prompt {
     pub(super) body: Option<Bytes>,
     /// The estimate made at admission.
     pub(super) estimate: u64,
+    /// The characters that are to be spoken, where that is what costs.
+    pub(super) characters: Option<u64>,
 }
 
 impl Prompt {
-    pub(super) fn keep(body: Option<&Bytes>, estimate: u64) -> Self {
-        Self { body: body.filter(|body| body.len() <= LARGEST_KEPT_PROMPT).cloned(), estimate }
+    pub(super) fn keep(body: Option<&Bytes>, estimate: u64, route: &Route) -> Self {
+        let characters = body.and_then(|body| route.dialect.characters(body));
+        Self { body: body.filter(|body| body.len() <= LARGEST_KEPT_PROMPT).cloned(), estimate, characters }
     }
 }
 
@@ -94,7 +103,7 @@ impl Draft {
     pub(super) fn needs_counting(&self) -> bool {
         let answered = self.event.data.upstream_status.is_some_and(|status| status < 400);
         let counted = self.reading.has_usage() && self.is_whole();
-        answered && !counted && self.route.operation.has_tokens()
+        answered && !counted && !self.reading.deferred && self.route.operation.has_tokens()
     }
 
     /// Whether what was read covers the whole answer.

@@ -11,14 +11,18 @@ mod draft;
 mod drain;
 mod exchange;
 mod flow;
+mod form;
 pub mod framing;
 mod hide;
 mod inject;
 mod log;
 mod marks;
+mod once;
 mod open;
+mod peeked;
 pub mod price;
 mod progress;
+mod realtime;
 mod request;
 mod seal;
 mod tap;
@@ -44,12 +48,13 @@ use crate::metrics::Metrics;
 use crate::spool::{Commit, Spool, Ticket};
 use counting::Counting;
 use drain::Draining;
+use once::Once;
 
 pub use arrival::Arrival;
 pub use catalog::Catalog;
 pub use exchange::{Exchange, Sealing};
 pub use inject::{Memory, send};
-pub use request::{Content, take};
+pub use request::{Content, Sent, take};
 pub use tap::{Duties, Tap};
 
 /// What all exchanges share.
@@ -70,6 +75,7 @@ pub struct Meter {
     memory: Memory,
     draining: Draining,
     panics: AtomicU64,
+    once: Once,
 }
 
 impl Meter {
@@ -95,6 +101,7 @@ impl Meter {
             memory: Memory::default(),
             draining: Draining::default(),
             panics: AtomicU64::new(0),
+            once: Once::default(),
         }))
     }
 
@@ -145,6 +152,11 @@ impl Meter {
     /// How many answers were cut although they should have been read on after their client had left.
     pub fn drains_refused(&self) -> u64 {
         self.draining.refused()
+    }
+
+    /// How many answers that can be asked for again were forgotten to make room for newer ones.
+    pub fn once_forgotten(&self) -> u64 {
+        self.once.forgotten()
     }
 
     /// Cuts the answers that are being read on after their clients have left: the process ends.

@@ -22,6 +22,7 @@ use super::drain;
 use super::exchange::{Exchange, Sealing};
 use super::flow::Flow;
 use super::framing::{Encoded, Framing};
+use super::realtime;
 use super::watch::{Close, Seen, Watch};
 use crate::config::Disconnect;
 use crate::upstream::{Answer, Failure};
@@ -51,6 +52,8 @@ pub struct Tap {
     state: State,
     /// What came after the last event and is passed on after it: trailers, or the failure that cut the body.
     after: Option<Result<Frame<Bytes>, Failure>>,
+    /// The client's connection had its chance to send what was released last.
+    flushed: bool,
     disconnect: Disconnect,
     /// Resolves when this process cuts its streams; only streams can say so to their clients.
     ending: Option<Pin<Box<OwnedNotified>>>,
@@ -70,6 +73,13 @@ enum State {
     Ended,
 }
 
+/// What came while the last event waited.
+enum Came {
+    Frame(Result<Frame<Bytes>, Failure>),
+    End,
+    Nothing,
+}
+
 /// What the client gets once the event is recorded.
 #[derive(Debug)]
 enum Last {
@@ -83,11 +93,20 @@ enum Last {
     Nothing,
 }
 
+impl State {
+    fn lingering(held: VecDeque<Bytes>) -> Self {
+        Self::Lingering(Box::pin(tokio::time::sleep(LINGER)), held)
+    }
+}
+
 impl Tap {
     /// Taps an answer. An answer without a body is complete at once, so its event is recorded before this returns.
     pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
+        exchange.answered(answer.status.as_u16());
+        if answer.upgrade.is_some() {
+            return realtime::begin(exchange, answer);
+        }
         let Answer { status, headers, body, .. } = answer;
-        exchange.answered(status.as_u16());
         let streams = exchange.draft().map(|draft| draft.route.dialect.streams());
         let framing = Framing::of(status, &headers, streams.filter(|_| duties.stream_asked));
         let encoded = Encoded::of(&headers);
@@ -112,10 +131,16 @@ impl Tap {
         let state = if ended { State::Ended } else { State::Reading };
         let (flow, out) = (Some(Flow { body, exchange, watch }), VecDeque::new());
         let disconnect = duties.disconnect;
-        let mut response = Response::new(Self { flow, out, state, after: None, disconnect, ending });
+        let mut response = Response::new(Self { flow, out, state, after: None, flushed: false, disconnect, ending });
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// A body without anything in it, for an answer that is followed by something else than a body.
+    pub(super) fn nothing() -> Self {
+        let (out, disconnect) = (VecDeque::new(), Disconnect::Abort);
+        Self { flow: None, out, state: State::Ended, after: None, flushed: false, disconnect, ending: None }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {
@@ -164,8 +189,7 @@ impl Tap {
             return;
         }
         if draft.reading.may_go_on && !ended {
-            let sleep = Box::pin(tokio::time::sleep(LINGER));
-            self.state = State::Lingering(sleep, self.out.split_off(before));
+            self.state = State::lingering(self.out.split_off(before));
             return;
         }
         flow.watch.end(draft, if ended { Close::Whole } else { Close::Broken }, &mut self.out);
@@ -178,31 +202,29 @@ impl Tap {
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(last));
     }
 
-    /// What came while the last event waited: more of the stream, its end, or nothing in time.
-    fn linger(&mut self, frame: Option<Option<Result<Frame<Bytes>, Failure>>>) {
+    /// The last event has waited: for more of the stream, its end, or nothing.
+    fn waited(&mut self, came: Came) {
         let State::Lingering(_, held) = &mut self.state else { return };
         let mut held = std::mem::take(held);
         let Some(flow) = &mut self.flow else { return };
-        let close = if matches!(frame, Some(None)) { Close::Whole } else { Close::Broken };
-        match (frame, flow.exchange.draft()) {
-            (Some(Some(Ok(frame))), Some(draft)) if frame.is_data() => {
-                let chunk = frame.into_data().unwrap_or_default();
-                flow.watch.chunk(draft, chunk, &mut held);
+        let Some(draft) = flow.exchange.draft() else { return };
+        let (close, frame) = match came {
+            Came::Frame(Ok(frame)) if frame.is_data() => {
+                flow.watch.chunk(draft, frame.into_data().unwrap_or_default(), &mut held);
                 if draft.reading.done {
-                    let sleep = Box::pin(tokio::time::sleep(LINGER));
-                    self.state = State::Lingering(sleep, held);
+                    self.state = State::lingering(held);
                 } else {
                     self.out.extend(held);
                     self.state = State::Reading;
                 }
                 return;
             }
-            (frame, Some(draft)) => {
-                flow.watch.end(draft, close, &mut held);
-                self.after = frame.flatten();
-            }
-            (_, None) => {}
-        }
+            Came::Frame(frame) => (Close::Broken, Some(frame)),
+            Came::End => (Close::Whole, None),
+            Came::Nothing => (Close::Broken, None),
+        };
+        flow.watch.end(draft, close, &mut held);
+        self.after = frame;
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(held));
     }
 
@@ -248,14 +270,14 @@ impl Body for Tap {
                 }
                 State::Lingering(sleep, _) => {
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    let frame = match Pin::new(&mut flow.body).poll_frame(cx) {
-                        Poll::Ready(frame) => Some(frame),
+                    let came = match Pin::new(&mut flow.body).poll_frame(cx) {
+                        Poll::Ready(frame) => frame.map_or(Came::End, Came::Frame),
                         Poll::Pending => {
                             ready!(sleep.as_mut().poll(cx));
-                            None
+                            Came::Nothing
                         }
                     };
-                    this.linger(frame);
+                    this.waited(came);
                 }
                 State::Sealing(sealing, _) => {
                     ready!(sealing.poll(cx));
@@ -269,6 +291,12 @@ impl Body for Tap {
                 }
                 State::Trailing => {
                     if let Some(after) = this.after.take() {
+                        // A connection is cut at once when its body fails: what was released last is to leave before.
+                        if after.is_err() && !std::mem::replace(&mut this.flushed, true) {
+                            this.after = Some(after);
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
                         return Poll::Ready(Some(after));
                     }
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };

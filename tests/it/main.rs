@@ -21,6 +21,10 @@ mod inject;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod outcomes;
@@ -32,7 +36,11 @@ mod readme;
 #[cfg(feature = "kafka")]
 mod real;
 #[cfg(test)]
+mod realtime;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod sdks;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
