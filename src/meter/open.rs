@@ -70,14 +70,15 @@ impl Meter {
     pub fn refuse(&self, arrival: &Arrival, caller: Option<&Caller>, refused: (&Reject, &Ask)) {
         let (reject, ask) = refused;
         let row = reject.row();
+        let status = arrival.route.dialect.style().status(reject).as_u16();
         self.metrics.rejected(row.label);
-        self.series(None, ask, arrival.route.operation.as_str()).ended(Outcome::Rejected, row.status.as_u16());
+        self.series(None, ask, arrival.route.operation.as_str()).ended(Outcome::Rejected, status);
         let Some(caller) = caller else { return };
         let mut event = self.begin(arrival, ask);
         let data = &mut event.data;
         name(data, (caller.key.as_ref(), caller.organization.as_ref(), caller.group.as_ref()));
         data.outcome = Outcome::Rejected;
-        data.status = Some(row.status.as_u16());
+        data.status = Some(status);
         data.error = Some(Cow::Borrowed(row.code));
         data.timing = Marks::new(arrival.started).timing(None);
         data.timing.guard_us = arrival.guarded.as_micros() as u64;
