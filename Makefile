@@ -76,7 +76,7 @@ install-deny: cargo
 	nice cargo install cargo-deny --locked --version $(deny_version) --root $(TOLLGATE_CACHE)/tools
 
 .PHONY: peers
-peers: cargo ## install what the tests need: Kafka, llama.cpp, OpenAI clients, promtool
+peers: cargo ## install what the tests need: Kafka, llama.cpp, official clients, promtool
 	@tests/peers/install.sh
 
 .PHONY: clean

@@ -1,5 +1,6 @@
 //! What the pieces on the way of a request cost, one at a time: see `benches/README.md`.
 
+mod dialects;
 mod event;
 mod guard;
 mod spool;
@@ -12,6 +13,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     guard::bench(&mut criterion);
     tap::bench(&mut criterion);
+    dialects::bench(&mut criterion);
     event::bench(&mut criterion);
     spool::bench(&mut criterion);
     criterion.final_summary();

@@ -215,11 +215,15 @@ fn of_meter(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
         "Times that refusals to be asked for usage were forgotten for room.",
         COUNTER,
     );
+    const PANICS: Family =
+        ("tollgate_meter_panics_total", "Answers not read to their end because a dialect had a defect.", COUNTER);
+    let families = [SKIPPED, DRAINS, REMEMBERED, FORGOTTEN, PANICS].map(|family| (family, None));
     let proxy = Arc::downgrade(proxy);
-    Observed::new(&[(SKIPPED, None), (DRAINS, None), (REMEMBERED, None), (FORGOTTEN, None)], move || {
+    Observed::new(&families, move || {
         let Some(proxy) = proxy.upgrade() else { return Vec::new() };
         let (meter, memory) = (&proxy.meter, proxy.meter.memory());
-        let counts = [meter.counts_skipped(), meter.drains_refused(), memory.remembered(), memory.forgotten()];
+        let (skipped, drains, panics) = (meter.counts_skipped(), meter.drains_refused(), meter.panics());
+        let counts = [skipped, drains, memory.remembered(), memory.forgotten(), panics];
         counts.into_iter().enumerate().map(|(at, count)| plain(at, count)).collect()
     })
 }

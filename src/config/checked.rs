@@ -114,6 +114,22 @@ pub enum DialectChoice {
     Auto,
     /// OpenAI's.
     OpenAi,
+    /// Anthropic's.
+    Anthropic,
+    /// Google's, Vertex included.
+    Google,
+    /// Amazon Bedrock's.
+    Bedrock,
+    /// Ollama's.
+    Ollama,
+    /// Cohere's.
+    Cohere,
+    /// UsageGuard's.
+    UsageGuard,
+    /// LLMstudio's.
+    LlmStudio,
+    /// BRConnector's, which is nearly OpenAI's.
+    BrConnector,
 }
 
 /// The credential an upstream is called with.

@@ -7,20 +7,25 @@
 mod anthropic;
 mod ask;
 mod bedrock;
+mod brconnector;
 mod cohere;
 mod counts;
 mod flags;
 mod google;
 mod lenient;
+mod llmstudio;
 mod ollama;
 pub mod openai;
+mod passed;
 mod path;
 mod reading;
 pub mod refusal;
 mod scan;
 mod size;
 mod unknown;
+mod usageguard;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use http::{HeaderMap, Method};
@@ -60,6 +65,20 @@ pub enum Operation {
 }
 
 impl Operation {
+    const ALL: [Self; 11] = [
+        Self::Chat,
+        Self::Completion,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Image,
+        Self::Speech,
+        Self::Transcription,
+        Self::Moderation,
+        Self::CountTokens,
+        Self::Realtime,
+        Self::Other,
+    ];
+
     /// As written in events and metric labels.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -96,6 +115,14 @@ impl Route {
     /// The dialect's name in events, such as `openai.chat`.
     pub fn name(&self) -> &'static str {
         self.dialect.name(self.operation)
+    }
+
+    /// In whose words clients of this route are refused. What no dialect knows goes by its path.
+    pub fn style(&self, path: &str) -> refusal::Style {
+        match self.operation {
+            Operation::Other => refusal::Style::of_path(path),
+            _ => self.dialect.style(),
+        }
     }
 }
 
@@ -141,9 +168,19 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads one payload into `reading`. What cannot be read sets a flag there.
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
 
+    /// The characters that a request wants spoken, for operations that are billed by them.
+    fn characters(&self, _body: &[u8]) -> Option<u64> {
+        None
+    }
+
     /// How this format frames a stream under a content type that does not say.
     fn streams(&self) -> Streams {
         Streams::Events
+    }
+
+    /// The request's body with a wish for usage in the stream added, where this format leaves usage out unless asked.
+    fn ask_for_usage(&self, _body: &[u8]) -> Option<Vec<u8>> {
+        None
     }
 
     /// In whose words its clients are refused.
@@ -152,86 +189,66 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     }
 }
 
-/// Chooses the dialect of a request by its path (without query). What no dialect knows is passed through as `unknown`.
-pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
-    match choice {
-        // OpenAI's other endpoints (images, audio, files) have no shape in common: `unknown` finds their usage too.
-        DialectChoice::Auto | DialectChoice::OpenAi => by_path(method, path),
-    }
+/// The formats of one provider.
+struct Family {
+    /// The choice that allows no other.
+    choice: DialectChoice,
+    /// Which of its formats and operations a path (without slash at its end) names.
+    route: fn(&str) -> Option<Route>,
+    /// All that `route` may choose.
+    dialects: &'static [&'static dyn Dialect],
 }
 
-/// The formats by their paths. Each looks at the end of the path only: gateways put prefixes in front.
-const FAMILIES: [fn(&str) -> Option<Route>; 6] =
-    [anthropic::route, cohere::route, ollama::route, openai::route, google::route, bedrock::route];
+const fn family(
+    choice: DialectChoice,
+    route: fn(&str) -> Option<Route>,
+    dialects: &'static [&'static dyn Dialect],
+) -> Family {
+    Family { choice, route, dialects }
+}
 
-fn by_path(method: &Method, path: &str) -> Route {
+/// Each looks at the end of a path only: gateways put prefixes in front. The first that knows a path has it.
+const FAMILIES: [Family; 10] = [
+    family(DialectChoice::Anthropic, anthropic::route, &[&anthropic::Anthropic]),
+    family(DialectChoice::Cohere, cohere::route, &[&cohere::V1, &cohere::V2]),
+    family(DialectChoice::Ollama, ollama::route, &[&ollama::Ollama]),
+    family(DialectChoice::OpenAi, openai::route, openai::DIALECTS),
+    family(
+        DialectChoice::Google,
+        google::route,
+        &[&google::GenerateContent, &google::EmbedContent, &google::CountTokens],
+    ),
+    family(DialectChoice::Bedrock, bedrock::route, &[&bedrock::Converse, &bedrock::Invoke, &bedrock::CountTokens]),
+    family(DialectChoice::UsageGuard, usageguard::route, &[&usageguard::UsageGuard]),
+    family(DialectChoice::LlmStudio, llmstudio::route, &[&llmstudio::LlmStudio]),
+    // By their paths these are OpenAI's and Anthropic's.
+    family(DialectChoice::BrConnector, brconnector::route, &[&brconnector::BrConnector]),
+    family(DialectChoice::BrConnector, anthropic::route, &[]),
+];
+const UNKNOWN: &dyn Dialect = &unknown::Unknown;
+/// What is not asked for with `POST` costs nothing itself.
+const PASSED: &dyn Dialect = &passed::Passed("unknown");
+
+/// Chooses the dialect of a request by its path (without query), among all or those of one family. What none of them
+/// knows is passed through as `unknown`, which finds usage of the common shapes too.
+pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
-    let known = (method == Method::POST).then(|| FAMILIES.iter().find_map(|family| family(path))).flatten();
-    known.unwrap_or(Route { dialect: &unknown::Unknown, operation: Operation::Other })
+    if method != Method::POST {
+        let asked = (method == Method::GET).then(|| openai::route_of_get(path)).flatten();
+        let openai = matches!(choice, DialectChoice::Auto | DialectChoice::OpenAi);
+        return asked.filter(|_| openai).unwrap_or(Route { dialect: PASSED, operation: Operation::Other });
+    }
+    let mut families = FAMILIES.iter().filter(|family| choice == DialectChoice::Auto || choice == family.choice);
+    let known = families.find_map(|family| (family.route)(path));
+    known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other })
+}
+
+/// Every name by which an event may call its dialect.
+pub fn names() -> BTreeSet<&'static str> {
+    let known = FAMILIES.iter().flat_map(|family| family.dialects);
+    let all = known.chain([&UNKNOWN]);
+    all.flat_map(|dialect| Operation::ALL.map(|operation| dialect.name(operation))).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use http::Method;
-
-    use super::{Operation, route};
-    use crate::config::DialectChoice;
-
-    #[test]
-    fn the_path_chooses_dialect_and_operation_under_any_prefix() {
-        let cases = [
-            ("/v1/chat/completions", "openai.chat", Operation::Chat),
-            ("/chat/completions", "openai.chat", Operation::Chat),
-            ("/v1/v1/chat/completions/", "openai.chat", Operation::Chat),
-            ("/openai/deployments/my-gpt/chat/completions", "openai.chat", Operation::Chat),
-            ("/v1/completions", "openai.completions", Operation::Completion),
-            ("/v1/engines/davinci/completions", "openai.completions", Operation::Completion),
-            ("/v1/embeddings", "openai.embeddings", Operation::Embeddings),
-            ("/v1/messages", "anthropic.messages", Operation::Chat),
-            ("/anthropic/v1/messages/", "anthropic.messages", Operation::Chat),
-            ("/v1/v1/messages", "anthropic.messages", Operation::Chat),
-            (
-                "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x@1:streamRawPredict",
-                "anthropic.messages",
-                Operation::Chat,
-            ),
-            (
-                "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
-                "anthropic.count_tokens",
-                Operation::CountTokens,
-            ),
-            ("/v1/messages/count_tokens", "anthropic.count_tokens", Operation::CountTokens),
-            ("/v1/complete", "anthropic.complete", Operation::Completion),
-            ("/v1/messages/batches", "unknown", Operation::Other),
-            ("/v1/messages/batches/b/cancel", "unknown", Operation::Other),
-            ("/v1/threads/t/messages", "unknown", Operation::Other),
-            ("/v2/chat", "cohere.chat", Operation::Chat),
-            ("/v1/chat", "cohere.chat", Operation::Chat),
-            ("/v2/embed", "cohere.embed", Operation::Embeddings),
-            ("/gateway/v1/embed", "cohere.embed", Operation::Embeddings),
-            ("/v1/rerank", "cohere.rerank", Operation::Rerank),
-            ("/v2/rerank", "cohere.rerank", Operation::Rerank),
-            ("/v1/classify", "unknown", Operation::Other),
-            ("/v1/summarize", "unknown", Operation::Other),
-            ("/api/chat", "ollama.chat", Operation::Chat),
-            ("/ollama/api/generate", "ollama.generate", Operation::Completion),
-            ("/api/embed", "ollama.embed", Operation::Embeddings),
-            ("/api/embeddings", "ollama.embed", Operation::Embeddings),
-            ("/api/pull", "unknown", Operation::Other),
-            ("/api/chat/completions", "openai.chat", Operation::Chat),
-            ("/v1/models", "unknown", Operation::Other),
-            ("/v1/mychat/completionsx", "unknown", Operation::Other),
-            ("/", "unknown", Operation::Other),
-        ];
-        for (path, name, operation) in cases {
-            let route = route(DialectChoice::Auto, &Method::POST, path);
-            assert_eq!((route.name(), route.operation), (name, operation), "{path}");
-        }
-    }
-
-    #[test]
-    fn only_post_asks_a_model() {
-        let route = route(DialectChoice::OpenAi, &Method::GET, "/v1/chat/completions");
-        assert_eq!((route.name(), route.operation.as_str()), ("unknown", "other"));
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 mod line;
 mod loss;
 mod parts;
+mod summary;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -47,8 +47,9 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// The dialects whose recordings are read, each with the path of a request.
-const READ: [(&str, &str); 5] = [
+const READ: [(&str, &str); 6] = [
     ("openai.chat", "/v1/chat/completions"),
+    ("openai.responses", "/v1/responses"),
     ("anthropic.messages", "/v1/messages"),
     ("cohere.chat", "/v2/chat"),
     ("google.generate_content", "/v1beta/models/gemini:streamGenerateContent"),
@@ -76,9 +77,11 @@ fn wire(file: &Path, entry: &Expected) -> Vec<u8> {
     let lines = lines.lines().filter(|line| !line.is_empty());
     match entry.dialect.as_str() {
         "openai.chat" => {
-            (lines.map(|line| format!("data: {line}\n\n")).collect::<String>() + "data: [DONE]\n\n").into_bytes()
+            (lines.flat_map(|line| ["data: ", line, "\n\n"]).collect::<String>() + "data: [DONE]\n\n").into_bytes()
         }
-        "google.generate_content" => lines.map(|line| format!("data: {line}\r\n\r\n")).collect::<String>().into_bytes(),
+        "google.generate_content" => {
+            lines.flat_map(|line| ["data: ", line, "\r\n\r\n"]).collect::<String>().into_bytes()
+        }
         "bedrock.converse" => lines.flat_map(aws_event).collect(),
         _ => lines.map(named_event).collect::<String>().into_bytes(),
     }
@@ -114,7 +117,7 @@ fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, entry: &Expected) -> Rea
     for chunk in chunks {
         match &mut framing {
             Framing::Stream(stream) => {
-                stream.feed(chunk, &mut |event| dialect.read_answer(event.payload(), &mut reading))
+                stream.feed(chunk, &mut |event| dialect.read_answer(event.payload(), &mut reading));
             }
             Framing::Whole(whole) => whole.push(&Bytes::copy_from_slice(chunk)),
             Framing::Opaque => panic!("no framing"),

@@ -10,14 +10,19 @@ mod counting;
 mod draft;
 mod drain;
 mod exchange;
+mod flow;
+mod form;
 pub mod framing;
 mod hide;
 mod inject;
 mod log;
 mod marks;
+mod once;
 mod open;
+mod peeked;
 pub mod price;
 mod progress;
+mod realtime;
 mod request;
 mod seal;
 mod tap;
@@ -29,10 +34,13 @@ mod corpus_tests;
 mod watch_tests;
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::config::Config;
 use crate::event::{self, EncodeError, UsageEvent, Workload};
@@ -40,12 +48,13 @@ use crate::metrics::Metrics;
 use crate::spool::{Commit, Spool, Ticket};
 use counting::Counting;
 use drain::Draining;
+use once::Once;
 
 pub use arrival::Arrival;
 pub use catalog::Catalog;
 pub use exchange::{Exchange, Sealing};
 pub use inject::{Memory, send};
-pub use request::{Content, take};
+pub use request::{Content, Sent, take};
 pub use tap::{Duties, Tap};
 
 /// What all exchanges share.
@@ -61,8 +70,12 @@ pub struct Meter {
     source: Arc<str>,
     workload: Option<Workload>,
     interrupted: AtomicBool,
+    /// Told when streams are about to be cut.
+    ending: Arc<Notify>,
     memory: Memory,
     draining: Draining,
+    panics: AtomicU64,
+    once: Once,
 }
 
 impl Meter {
@@ -84,8 +97,11 @@ impl Meter {
             source: format!("/tollgate/{}", config.instance).into(),
             workload,
             interrupted: AtomicBool::new(false),
+            ending: Arc::default(),
             memory: Memory::default(),
             draining: Draining::default(),
+            panics: AtomicU64::new(0),
+            once: Once::default(),
         }))
     }
 
@@ -100,9 +116,15 @@ impl Meter {
         &self.memory
     }
 
-    /// From now on exchanges that end early were interrupted by us, not left by their client.
+    /// From now on exchanges that end early were interrupted by us, not left by their client. Streams that can still say
+    /// so to their clients do, and end.
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
+        self.ending.notify_waiters();
+    }
+
+    fn ending(&self) -> Pin<Box<OwnedNotified>> {
+        Box::pin(Arc::clone(&self.ending).notified_owned())
     }
 
     /// Nothing here is left half done by a thread that panics.
@@ -119,9 +141,23 @@ impl Meter {
         self.counting.refused()
     }
 
+    /// How many answers were not read to their end because a dialect had a defect.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many answers were cut although they should have been read on after their client had left.
     pub fn drains_refused(&self) -> u64 {
         self.draining.refused()
+    }
+
+    /// How many answers that can be asked for again were forgotten to make room for newer ones.
+    pub fn once_forgotten(&self) -> u64 {
+        self.once.forgotten()
     }
 
     /// Cuts the answers that are being read on after their clients have left: the process ends.

@@ -38,7 +38,7 @@ impl Meter {
         self.metrics.in_flight.inc();
         let mut marks = Marks::new(arrival.started);
         marks.guard_us = arrival.guarded.as_micros() as u64;
-        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate());
+        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate(), &arrival.route);
         Ok(Exchange::new(Box::new(Draft {
             meter: Arc::clone(self),
             ticket,
@@ -52,6 +52,8 @@ impl Meter {
             reached: false,
             unread: false,
             progressed: None,
+            upgrade: content.upgrade(),
+            session_usage: Usage::default(),
         })))
     }
 
@@ -133,7 +135,7 @@ impl Meter {
 }
 
 /// Gives an event its place, and its name after that.
-fn place(event: &mut UsageEvent, sequence: Sequence) {
+pub(super) fn place(event: &mut UsageEvent, sequence: Sequence) {
     let mut number = itoa::Buffer::new();
     let mut id = String::with_capacity(sequence.spool.len() + 2 + 2 * 20);
     id.push_str(&sequence.spool);

@@ -49,13 +49,44 @@ impl Draft {
     }
 
     fn reported(&mut self) -> Usage {
-        let mut usage = self.reading.take_usage().unwrap_or_default();
+        let mut usage = self.own_usage();
         if usage.source == Source::Provider && !self.is_whole() {
             // Usage that is repeated per chunk covers what had been generated when the answer broke off.
             usage.complete = false;
             self.event.data.flag("usage_partial");
         }
         usage
+    }
+
+    /// What was reported of this request and of no other.
+    fn own_usage(&mut self) -> Usage {
+        let mut usage = self.reading.take_usage();
+        let counted_before = usage.is_some() && !self.reading.kept.as_ref().is_none_or(|id| self.meter.once.first(id));
+        if counted_before {
+            usage = None;
+        }
+        let data = &mut self.event.data;
+        if counted_before || self.reading.repeated {
+            data.flag("usage_repeated");
+        } else if usage.is_none() && self.reading.deferred {
+            data.flag("usage_deferred");
+        }
+        usage.or_else(|| self.of_session()).unwrap_or_else(|| self.spoken())
+    }
+
+    /// A session's responses have events of their own; those that found no room are its own.
+    fn of_session(&mut self) -> Option<Usage> {
+        let usage = std::mem::take(&mut self.session_usage);
+        (usage.source == Source::Provider).then_some(usage)
+    }
+
+    /// Characters are counted in the request; whether the upstream spoke them, its status says.
+    fn spoken(&self) -> Usage {
+        let answered = self.event.data.upstream_status.is_some_and(|status| status < 400);
+        match self.prompt.characters.filter(|_| answered) {
+            None => Usage::default(),
+            characters => Usage { characters, source: Source::Tokenizer, complete: true, ..Usage::default() },
+        }
     }
 
     fn count(&self) -> (Option<Counted>, Counted) {
@@ -144,6 +175,10 @@ impl Draft {
         let counted = data.local.as_ref().and_then(|local| Some(local.input_tokens? + local.output_tokens?));
         let inputs = usage.input_tokens.filter(|_| self.route.operation == Operation::Embeddings);
         let known = usage.total_tokens.or(inputs).max(counted);
+        // The request that had it made has reserved what it may cost, and keeps that.
+        if self.route.operation == Operation::Other && self.reading.kept.is_some() {
+            return Some(0);
+        }
         let refused = data.upstream_status.is_some_and(|status| status >= 400);
         let unused = !self.reached || refused || !self.route.operation.has_tokens();
         known.or(unused.then_some(0))

@@ -11,14 +11,16 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::draft::Draft;
-use super::framing::{Cutter, Framing};
+use super::framing::{Cutter, Encoded, Framing, Inflate, Stop};
 use super::hide::{Hide, Span};
-use crate::dialect::{Flags, openai};
+use crate::dialect::{Flags, Streams, openai};
 
 /// The watcher of one answer.
 #[derive(Debug)]
 pub(super) struct Watch {
     framing: Framing,
+    /// Decodes what the framing reads, where the answer is compressed.
+    inflate: Option<Inflate>,
     hide: Option<Hide>,
     spans: Vec<Span>,
 }
@@ -43,7 +45,23 @@ pub(super) enum Close {
 
 impl Watch {
     pub(super) fn new(framing: Framing, hiding: bool) -> Self {
-        Self { framing, hide: hiding.then(Hide::default), spans: Vec::new() }
+        Self { framing, inflate: None, hide: hiding.then(Hide::default), spans: Vec::new() }
+    }
+
+    /// The same for an answer that may be compressed; of one that is nothing can be taken out.
+    pub(super) fn through(self, encoded: Encoded) -> Self {
+        match encoded {
+            Encoded::Plain => self,
+            Encoded::Readable(inflate) => Self { inflate: Some(inflate), hide: None, ..self },
+            Encoded::Unreadable => Self { framing: Framing::Opaque, hide: None, ..self },
+        }
+    }
+
+    /// How one more event would be cut, where all so far are whole and the client could read it.
+    pub(super) fn between_events(&self) -> Option<Streams> {
+        let Framing::Stream(stream) = &self.framing else { return None };
+        let between = self.inflate.is_none() && stream.pending().is_empty() && !stream.truncated();
+        between.then(|| stream.streams())
     }
 
     /// Whether bytes may be taken out, so that the length is not known beforehand.
@@ -80,23 +98,42 @@ impl Watch {
 
     fn look(&mut self, draft: &mut Draft, chunk: &Bytes) -> Seen {
         self.spans.clear();
+        if !matches!(self.framing, Framing::Stream(_)) {
+            draft.event.data.delivered.frames += 1;
+        }
+        match self.inflate.take() {
+            Some(inflate) => self.look_into(draft, chunk, inflate),
+            None => self.read(draft, chunk),
+        }
+    }
+
+    /// Reads what a compressed chunk holds. Places in that are no places in the chunk.
+    fn look_into(&mut self, draft: &mut Draft, chunk: &[u8], mut inflate: Inflate) -> Seen {
+        let fed = inflate.feed(chunk, &mut |piece| {
+            self.read(draft, &Bytes::copy_from_slice(piece));
+        });
+        match fed {
+            Ok(()) => self.inflate = Some(inflate),
+            Err(Stop::TooMuch) => self.stop_reading(draft, "meter_truncated"),
+            Err(Stop::Broken) => self.stop_reading(draft, "meter_encoded"),
+        }
+        if draft.reading.done { Seen::Last(0) } else { Seen::More }
+    }
+
+    fn read(&mut self, draft: &mut Draft, piece: &Bytes) -> Seen {
         let Draft { event, reading, marks, route, .. } = draft;
         let delivered = &mut event.data.delivered;
         let stream = match &mut self.framing {
             Framing::Stream(stream) => stream,
             Framing::Whole(whole) => {
-                delivered.frames += 1;
-                whole.push(chunk);
+                whole.push(piece);
                 return Seen::More;
             }
-            Framing::Opaque => {
-                delivered.frames += 1;
-                return Seen::More;
-            }
+            Framing::Opaque => return Seen::More,
         };
         let (spans, hide) = (&mut self.spans, self.hide.as_ref());
         let (mut contents, mut last) = (0, None);
-        stream.feed(chunk, &mut |event| {
+        stream.feed(piece, &mut |event| {
             route.dialect.read_answer(event.payload(), reading);
             let mut span = Span { start: event.start, end: event.end, hidden: false };
             if let Some(hide) = hide {
@@ -115,11 +152,16 @@ impl Watch {
         last.map_or(Seen::More, Seen::Last)
     }
 
-    fn give_up(&mut self, draft: &mut Draft) -> Seen {
-        draft.event.data.flag("meter_error");
+    fn stop_reading(&mut self, draft: &mut Draft, why: &'static str) {
+        draft.event.data.flag(why);
         draft.unread = true;
         self.framing = Framing::Opaque;
         self.spans.clear();
+    }
+
+    fn give_up(&mut self, draft: &mut Draft) -> Seen {
+        self.stop_reading(draft, "meter_error");
+        draft.meter.panicked();
         Seen::More
     }
 
@@ -141,7 +183,11 @@ impl Watch {
     }
 
     /// Reads the last event or the document; whether it was an event to be hidden.
-    fn read_end(&mut self, draft: &mut Draft, close: Close) -> bool {
+    fn read_end(&mut self, draft: &mut Draft, mut close: Close) -> bool {
+        if self.inflate.as_ref().is_some_and(|inflate| !inflate.is_whole()) && close == Close::Whole {
+            draft.reading.flag(Flags::METER_ERROR);
+            close = Close::Broken;
+        }
         match &mut self.framing {
             Framing::Stream(stream) => {
                 let hidden = read_last(stream, self.hide.as_ref(), (draft, close));

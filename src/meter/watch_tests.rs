@@ -105,6 +105,7 @@ fn a_defect_in_a_dialect_costs_the_client_nothing_and_flags_the_event() {
             assert!(draft.event.data.flags.contains(&"meter_error".into()) && draft.unread);
         }
     }
+    assert_eq!(ground.meter.panics(), 2 * wire.len() as u64);
 }
 
 #[test]

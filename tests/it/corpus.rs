@@ -16,8 +16,15 @@ struct Recording {
 }
 
 /// The dialects whose recordings are checked.
-const READ: [&str; 5] =
-    ["openai.chat", "anthropic.messages", "cohere.chat", "google.generate_content", "bedrock.converse"];
+const READ: [&str; 7] = [
+    "openai.chat",
+    "openai.responses",
+    "anthropic.messages",
+    "cohere.chat",
+    "ollama.chat",
+    "google.generate_content",
+    "bedrock.converse",
+];
 
 /// Recordings of the dialects that are read: the shared ones where they are, and always our own.
 fn recordings() -> Vec<Recording> {
@@ -46,6 +53,7 @@ fn load(folder: &std::path::Path) -> Vec<Recording> {
         let content_type = match expected["dialect"].as_str() {
             _ if !stream => "application/json",
             Some("bedrock.converse") => "application/vnd.amazon.eventstream",
+            Some("ollama.chat") => "application/x-ndjson",
             _ => "text/event-stream",
         };
         let list = (google && stream).then(|| Recording {
@@ -75,6 +83,7 @@ fn events(expected: &Value, text: &str) -> Vec<Vec<u8>> {
             let events = lines.map(|line| format!("data: {line}\n\n").into_bytes());
             events.chain([b"data: [DONE]\n\n".to_vec()]).collect()
         }
+        "ollama.chat" => lines.map(|line| format!("{line}\n").into_bytes()).collect(),
         "google.generate_content" => lines.map(|line| format!("data: {line}\r\n\r\n").into_bytes()).collect(),
         "bedrock.converse" => lines.map(frames).collect(),
         _ => lines.map(named_event).collect(),
@@ -122,6 +131,11 @@ impl Recording {
                 let path = format!("/model/demo/converse{}", if self.stream { "-stream" } else { "" });
                 (path, r#"{"messages":[{"role":"user","content":[{"text":"hello there"}]}]}"#.to_owned())
             }
+            "ollama.chat" => ("/api/chat".to_owned(), chat(self.stream)),
+            "openai.responses" => {
+                let body = format!(r#"{{"model":"demo","stream":{},"input":"hi"}}"#, self.stream);
+                ("/v1/responses".to_owned(), body)
+            }
             other => panic!("{other} has no request yet"),
         }
     }
@@ -159,7 +173,7 @@ impl Recording {
         );
         assert_eq!((&data["outcome"], &data["stream"]), (&"ok".into(), &self.stream.into()), "{} cut {cut}", self.name);
         // Cohere and Bedrock name no model.
-        let names_model = self.expected["dialect"] != "cohere.chat" && self.expected["dialect"] != "bedrock.converse";
+        let names_model = !["cohere.chat", "bedrock.converse"].contains(&self.expected["dialect"].as_str().unwrap());
         assert_eq!(data["model_served"].is_string(), names_model, "{} cut {cut}: model", self.name);
         assert_eq!(data["dialect"], self.expected["dialect"], "{} cut {cut}", self.name);
     }

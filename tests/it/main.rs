@@ -5,7 +5,11 @@ mod audit;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod compressed;
+#[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod dialects;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
@@ -16,6 +20,10 @@ mod events;
 mod inject;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod openai;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
@@ -28,7 +36,11 @@ mod readme;
 #[cfg(feature = "kafka")]
 mod real;
 #[cfg(test)]
+mod realtime;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod sdks;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -67,6 +67,12 @@ fn the_event_table_lists_exactly_the_fields_of_the_schema() {
 }
 
 #[test]
+fn the_dialects_table_lists_exactly_the_names_that_events_may_have() {
+    let names: BTreeSet<_> = tollgate::dialect::names().into_iter().map(str::to_owned).collect();
+    assert_eq!(table("dialects"), names);
+}
+
+#[test]
 fn every_yaml_example_is_accepted() {
     let readme = readme();
     let examples: Vec<_> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

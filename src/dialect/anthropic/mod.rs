@@ -47,7 +47,10 @@ impl Dialect for Anthropic {
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
         reading.had_content = false;
         let payload = payload.data.trim_ascii();
-        if !payload.is_empty() && !glance::read(payload, reading) {
+        if payload.starts_with(b"[DONE]") {
+            // Anthropic never says so; some that copy it do.
+            (reading.done, reading.may_go_on) = (true, false);
+        } else if !payload.is_empty() && !glance::read(payload, reading) {
             answer::read(payload, reading);
         }
     }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::dialect::scan::Raw;
-use crate::dialect::{Ask, AskError, lenient, size};
+use crate::dialect::{Ask, AskError, lenient, path as paths, size};
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -45,7 +45,7 @@ struct Metadata<'a> {
 pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
     let request: Request<'_> = lenient::whole_object(body).ok_or(AskError::NotJson)?;
     let in_path = vertex_model(path).filter(|model| *model != "count-tokens");
-    let model = in_path.map(str::to_owned).or_else(|| lenient::text(request.model));
+    let model = in_path.map(|model| paths::decoded(model).into_owned()).or_else(|| lenient::text(request.model));
     let metadata = request.metadata.and_then(|raw| lenient::whole_object::<Metadata<'_>>(raw.get().as_bytes()));
     let parts = [request.system, request.messages, request.tools, request.prompt];
     Ok(Ask {

@@ -178,6 +178,8 @@ fn odd_parts_cost_their_own_facts_only() {
         let reading = read(&[payload]);
         assert!(!reading.has_usage() && !reading.done, "{payload}");
     }
+    let done = read(&[STOP, "[DONE]"]);
+    assert!(done.done && done.flags() == Flags::default(), "some that copy the format end so");
     assert!(read(&["not json"]).flags().contains(Flags::METER_ERROR));
 }
 
@@ -224,6 +226,7 @@ fn vertex_names_the_model_in_the_path() {
     let asked = ask(path, r#"{"anthropic_version":"vertex-2023-10-16","max_tokens":5,"stream":true}"#).unwrap();
     assert_eq!((asked.model.as_deref(), asked.stream), (Some("claude-x@20250101"), true));
     assert!(ask(path, "{}").unwrap().stream);
+    assert_eq!(ask(&path.replace('@', "%40"), "{}").unwrap().model.as_deref(), Some("claude-x@20250101"));
     let whole = path.replace("streamRaw", "raw");
     assert!(!ask(&whole, "{}").unwrap().stream);
     let count = whole.replace("claude-x@20250101", "count-tokens");

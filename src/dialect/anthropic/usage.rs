@@ -9,7 +9,6 @@ use serde::Deserialize;
 use crate::dialect::{Counts, Place, lenient};
 
 #[derive(Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 pub(super) struct UsageObject {
     #[serde(default, deserialize_with = "lenient::count")]
     input_tokens: Option<u64>,
@@ -28,7 +27,6 @@ pub(super) struct UsageObject {
 }
 
 #[derive(Clone, Copy, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 struct CacheCreation {
     #[serde(default, deserialize_with = "lenient::count")]
     ephemeral_5m_input_tokens: Option<u64>,

@@ -17,6 +17,7 @@ mod tests;
 
 use http::HeaderMap;
 
+use super::refusal::Style;
 use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route, Streams};
 use target::Target;
 
@@ -34,15 +35,15 @@ pub(super) fn route(path: &str) -> Option<Route> {
 
 /// `converse` and `converse-stream`.
 #[derive(Clone, Copy, Debug)]
-struct Converse;
+pub(super) struct Converse;
 
 /// `invoke` and `invoke-with-response-stream`.
 #[derive(Clone, Copy, Debug)]
-struct Invoke;
+pub(super) struct Invoke;
 
 /// Counting tokens, which spends none.
 #[derive(Clone, Copy, Debug)]
-struct CountTokens;
+pub(super) struct CountTokens;
 
 impl Dialect for Converse {
     fn name(&self, _: Operation) -> &'static str {
@@ -63,6 +64,10 @@ impl Dialect for Converse {
 
     fn streams(&self) -> Streams {
         Streams::Frames
+    }
+
+    fn style(&self) -> Style {
+        Style::Bedrock
     }
 }
 
@@ -90,6 +95,10 @@ impl Dialect for Invoke {
     fn streams(&self) -> Streams {
         Streams::Frames
     }
+
+    fn style(&self) -> Style {
+        Style::Bedrock
+    }
 }
 
 impl Dialect for CountTokens {
@@ -103,6 +112,10 @@ impl Dialect for CountTokens {
 
     fn read_answer(&self, _: Payload<'_>, reading: &mut Reading) {
         reading.had_content = false;
+    }
+
+    fn style(&self) -> Style {
+        Style::Bedrock
     }
 }
 

@@ -12,6 +12,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+use super::refusal::Style;
 use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route, Streams};
 
 /// Which of its operations a path (without slash at its end) names, under any prefix. The second version is told from the
@@ -33,11 +34,11 @@ pub(super) fn route(path: &str) -> Option<Route> {
 
 /// The first version.
 #[derive(Clone, Copy, Debug)]
-struct V1;
+pub(super) struct V1;
 
 /// The second version.
 #[derive(Clone, Copy, Debug)]
-struct V2;
+pub(super) struct V2;
 
 impl Dialect for V1 {
     fn name(&self, operation: Operation) -> &'static str {
@@ -55,6 +56,10 @@ impl Dialect for V1 {
     fn streams(&self) -> Streams {
         Streams::Lines
     }
+
+    fn style(&self) -> Style {
+        Style::Cohere
+    }
 }
 
 impl Dialect for V2 {
@@ -68,6 +73,10 @@ impl Dialect for V2 {
 
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
         read(payload, reading);
+    }
+
+    fn style(&self) -> Style {
+        Style::Cohere
     }
 }
 

@@ -18,7 +18,6 @@ pub(super) struct UsageObject {
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 struct Tokens {
     #[serde(default, deserialize_with = "lenient::count")]
     input_tokens: Option<u64>,

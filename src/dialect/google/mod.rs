@@ -14,6 +14,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+use super::refusal::Style;
 use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route, Streams};
 use target::Target;
 
@@ -35,15 +36,15 @@ pub(super) fn route(path: &str) -> Option<Route> {
 
 /// `generateContent`, whole or as a stream.
 #[derive(Clone, Copy, Debug)]
-struct GenerateContent;
+pub(super) struct GenerateContent;
 
 /// Embeddings, by any of their methods.
 #[derive(Clone, Copy, Debug)]
-struct EmbedContent;
+pub(super) struct EmbedContent;
 
 /// Counting tokens, which spends none.
 #[derive(Clone, Copy, Debug)]
-struct CountTokens;
+pub(super) struct CountTokens;
 
 impl Dialect for GenerateContent {
     fn name(&self, _: Operation) -> &'static str {
@@ -62,6 +63,10 @@ impl Dialect for GenerateContent {
     fn streams(&self) -> Streams {
         Streams::Objects
     }
+
+    fn style(&self) -> Style {
+        Style::Google
+    }
 }
 
 impl Dialect for EmbedContent {
@@ -77,6 +82,10 @@ impl Dialect for EmbedContent {
         reading.had_content = false;
         each(payload.data, reading, embed::read);
     }
+
+    fn style(&self) -> Style {
+        Style::Google
+    }
 }
 
 impl Dialect for CountTokens {
@@ -91,6 +100,10 @@ impl Dialect for CountTokens {
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
         reading.had_content = false;
         each(payload.data, reading, answer::read_error);
+    }
+
+    fn style(&self) -> Style {
+        Style::Google
     }
 }
 

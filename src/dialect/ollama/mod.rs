@@ -10,6 +10,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+use super::refusal::Style;
 use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route, Streams};
 
 /// Which of its operations a path (without slash at its end) names, under any prefix.
@@ -50,5 +51,9 @@ impl Dialect for Ollama {
 
     fn streams(&self) -> Streams {
         Streams::Lines
+    }
+
+    fn style(&self) -> Style {
+        Style::Ollama
     }
 }

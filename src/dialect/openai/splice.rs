@@ -40,7 +40,7 @@ struct Chunk<'a> {
 
 /// The request with `stream_options.include_usage` set; `None` when it is no stream, asks already, or cannot be changed
 /// safely.
-pub fn ask_for_usage(body: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn ask_for_usage(body: &[u8]) -> Option<Vec<u8>> {
     let request: Request<'_> = lenient::whole_object(body)?;
     if request.stream != Some(true) {
         return None;

@@ -3,7 +3,7 @@
 //! Its content type decides where it is one of a stream's; JSON is a stream only to a dialect that streams JSON and a
 //! client that asked for a stream. An error is never a stream unless it says so.
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 
 use super::{Cutter, Frames, Framing, Lines, Objects, Sse, Whole};
@@ -27,9 +27,7 @@ impl Framing {
         let kind = kind.split(';').next().unwrap_or("").trim();
         let is = |name: &str| kind.eq_ignore_ascii_case(name);
         let asked = asked.filter(|_| status.is_success());
-        if is_encoded(headers) {
-            Self::Opaque
-        } else if is("text/event-stream") {
+        if is("text/event-stream") {
             Self::Stream(Cutter::Events(Sse::default()))
         } else if LINES.into_iter().any(is) {
             Self::Stream(Cutter::Lines(Lines::default()))
@@ -52,14 +50,6 @@ impl Framing {
             }
         }
     }
-}
-
-/// Whether the body is compressed.
-pub fn is_encoded(headers: &HeaderMap) -> bool {
-    let encoding = headers.get(CONTENT_ENCODING);
-    encoding.is_some_and(|encoding| {
-        !encoding.as_bytes().is_empty() && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The framings of streams behind one type, so that who watches a stream need not know which it is.
 
 use super::{Event, Frames, Lines, Objects, Sse};
+use crate::dialect::Streams;
 
 /// The scanner of one stream.
 #[derive(Debug)]
@@ -16,6 +17,16 @@ pub enum Cutter {
 }
 
 impl Cutter {
+    /// How it cuts.
+    pub fn streams(&self) -> Streams {
+        match self {
+            Self::Events(_) => Streams::Events,
+            Self::Lines(_) => Streams::Lines,
+            Self::Objects(_) => Streams::Objects,
+            Self::Frames(_) => Streams::Frames,
+        }
+    }
+
     /// Takes the next chunk and reports every event that ends in it.
     pub fn feed(&mut self, chunk: &[u8], on_event: &mut dyn FnMut(Event<'_>)) {
         match self {

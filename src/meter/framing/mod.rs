@@ -5,6 +5,7 @@
 mod choose;
 mod cutter;
 mod frames;
+mod inflate;
 mod lines;
 mod objects;
 mod sse;
@@ -12,9 +13,9 @@ mod whole;
 
 use crate::dialect::Payload;
 
-pub use choose::is_encoded;
 pub use cutter::Cutter;
 pub use frames::Frames;
+pub use inflate::{Encoded, Inflate, Stop};
 pub use lines::Lines;
 pub use objects::Objects;
 pub use sse::Sse;

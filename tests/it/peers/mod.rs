@@ -1,5 +1,5 @@
-//! The real programs that Tollgate works with: a Kafka broker, a llama.cpp server, the official OpenAI clients, promtool,
-//! the official tokenizers.
+//! The real programs that Tollgate works with: a Kafka broker, a llama.cpp server, the official clients and tokenizers,
+//! promtool.
 //!
 //! `make peers` installs them; a test whose peer is missing fails and says so, it is never skipped. Everything here blocks
 //! the calling thread: an async test that serves anything on its own runtime calls it through [`off_runtime`]. Why real
@@ -8,6 +8,7 @@
 mod events;
 mod kafka;
 mod llama;
+mod native;
 mod process;
 mod promtool;
 mod sdk;
@@ -23,6 +24,7 @@ use std::thread;
 pub(crate) use events::{EventCheck, check_events};
 pub(crate) use kafka::{KafkaPeer, Message};
 pub(crate) use llama::LlamaPeer;
+pub(crate) use native::{play_native, play_native_trusting};
 pub(crate) use process::{Process, free_port, tied};
 pub(crate) use promtool::check_metrics;
 pub(crate) use sdk::Sdk;
