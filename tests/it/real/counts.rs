@@ -51,14 +51,14 @@ fn a_users_own_tokenizer_counts_as_it_does_in_python() {
     }
 }
 
-/// Milliseconds when optimised, and not many more when not.
+/// Milliseconds when optimised; otherwise the bound is one that a loaded machine keeps and a quadratic tokenizer does not.
 #[test]
 fn one_letter_a_hundred_thousand_times_is_counted_at_once() {
     let letters = "a".repeat(100_000);
     for (_, model) in MODELS {
         Models::default().text(model, "loads the vocabulary");
         let fastest = (0..3).map(|_| timed(model, &letters)).min();
-        let bound = if cfg!(debug_assertions) { 500 } else { 10 };
+        let bound = if cfg!(debug_assertions) { 3000 } else { 10 };
         assert!(fastest < Some(Duration::from_millis(bound)), "{model}: {fastest:?}");
     }
 }
