@@ -154,7 +154,8 @@ impl Tap {
     /// A body without anything in it, for an answer that is followed by something else than a body.
     pub(super) fn nothing() -> Self {
         let (out, state, disconnect) = (VecDeque::new(), State::Ended, Disconnect::Abort);
-        Self { flow: None, out, state, after: None, flushed: false, disconnect, ending: None }
+        let progress = Progress::Noted;
+        Self { flow: None, out, state, progress, after: None, flushed: false, disconnect, ending: None }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {
@@ -280,6 +281,23 @@ impl Tap {
     }
 }
 
+impl Tap {
+    /// Recorded, and everything released: what follows is passed on.
+    fn poll_trailing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Some(after) = self.after.take() else {
+            let Some(flow) = &mut self.flow else { return Poll::Ready(None) };
+            return Pin::new(&mut flow.body).poll_frame(cx);
+        };
+        // A connection is cut at once when its body fails: what was released last is to leave before.
+        if after.is_err() && !std::mem::replace(&mut self.flushed, true) {
+            self.after = Some(after);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(after))
+    }
+}
+
 impl Body for Tap {
     type Data = Bytes;
     type Error = Failure;
@@ -323,19 +341,7 @@ impl Body for Tap {
                         }
                     }
                 }
-                State::Trailing => {
-                    if let Some(after) = this.after.take() {
-                        // A connection is cut at once when its body fails: what was released last is to leave before.
-                        if after.is_err() && !std::mem::replace(&mut this.flushed, true) {
-                            this.after = Some(after);
-                            cx.waker().wake_by_ref();
-                            return Poll::Pending;
-                        }
-                        return Poll::Ready(Some(after));
-                    }
-                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    return Pin::new(&mut flow.body).poll_frame(cx);
-                }
+                State::Trailing => return this.poll_trailing(cx),
                 State::Cutting(_, written) => {
                     ready!(written.as_mut().poll(cx));
                     if let State::Cutting(failure, _) = std::mem::replace(&mut this.state, State::Ended) {
