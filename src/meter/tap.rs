@@ -181,6 +181,22 @@ impl Tap {
         self.state = State::Sealing(sealing, Last::Failure(failure, announcement));
     }
 
+    /// Takes what the upstream sends next, or the cut that comes before it.
+    fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(flow) = &mut self.flow else {
+            self.state = State::Ended;
+            return Poll::Ready(());
+        };
+        if let Poll::Ready(frame) = Pin::new(&mut flow.body).poll_frame(cx) {
+            self.reading(frame);
+            return Poll::Ready(());
+        }
+        self.rest(cx);
+        ready!(self.poll_ending(cx));
+        self.fail(Failure::shutting_down());
+        Poll::Ready(())
+    }
+
     /// Whether this process cuts its streams now.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let ending = self.ending.as_mut().map_or(Poll::Pending, |ending| ending.as_mut().poll(cx));
@@ -309,17 +325,7 @@ impl Body for Tap {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             match &mut this.state {
-                State::Reading => {
-                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    match Pin::new(&mut flow.body).poll_frame(cx) {
-                        Poll::Ready(frame) => this.reading(frame),
-                        Poll::Pending => {
-                            this.rest(cx);
-                            ready!(this.poll_ending(cx));
-                            this.fail(Failure::shutting_down());
-                        }
-                    }
-                }
+                State::Reading => ready!(this.poll_reading(cx)),
                 State::Lingering(sleep, _) => {
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
                     let came = match Pin::new(&mut flow.body).poll_frame(cx) {
