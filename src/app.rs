@@ -33,6 +33,8 @@ use front::Front;
 
 /// How long the sinks may go on delivering after the last request; what is left waits in the spool.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(5);
+/// How long streams may take to tell their clients that they are cut.
+const ANNOUNCING: Duration = Duration::from_millis(250);
 /// How long exchanges may take to seal once their connections are gone.
 const SEALING_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -151,6 +153,7 @@ impl App {
         if cut > 0 {
             meter.interrupt();
             tracing::warn!(cut, "connections are cut at the end of the drain time");
+            trigger.gone(ANNOUNCING).await;
         }
         trigger.end();
         serving.await.context("the listener had panicked")?;

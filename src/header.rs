@@ -35,6 +35,10 @@ names! {
     X_REQUEST_ID = "x-request-id";
     /// The same, as Anthropic writes it.
     REQUEST_ID = "request-id";
+    /// A request's name, as AWS writes it.
+    X_AMZN_REQUESTID = "x-amzn-requestid";
+    /// The kind of an error, as AWS writes it.
+    X_AMZN_ERRORTYPE = "x-amzn-errortype";
     /// W3C trace context.
     TRACEPARENT = "traceparent";
     /// W3C trace context, vendor part.
@@ -53,6 +57,16 @@ names! {
     LAST_EVENT_ID = "last-event-id";
     /// Which side limited the caller: `gateway` is us.
     X_TOLLGATE_LIMIT_ORIGIN = "x-tollgate-limit-origin";
+    /// The part of a temporary AWS credential that its signatures are sent with.
+    X_AMZ_SECURITY_TOKEN = "x-amz-security-token";
+    /// What AWS counted of an invocation that is no stream.
+    BEDROCK_INPUT_TOKENS = "x-amzn-bedrock-input-token-count";
+    /// Likewise of its output.
+    BEDROCK_OUTPUT_TOKENS = "x-amzn-bedrock-output-token-count";
+    /// Likewise of what was read from the cache.
+    BEDROCK_CACHE_READ_TOKENS = "x-amzn-bedrock-cache-read-input-token-count";
+    /// Likewise of what was written to the cache.
+    BEDROCK_CACHE_WRITE_TOKENS = "x-amzn-bedrock-cache-write-input-token-count";
     /// Proxies on the way, for loop detection and by custom.
     FORWARDED = "forwarded";
     /// Set by proxies in front.
@@ -116,6 +130,12 @@ pub const HOP_BY_HOP: [HeaderName; 10] = [
 /// Headers by which a key may be sent, besides `Authorization` and `Proxy-Authorization`.
 pub const KEY_HEADERS: [HeaderName; 4] = [X_API_KEY, X_UG_API_KEY, API_KEY, X_GOOG_API_KEY];
 
+/// How browsers, which can set no headers on a WebSocket, send OpenAI's key: as a subprotocol that begins so.
+pub const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
+
+/// Subprotocols that say the key and which account pays: they travel only with the client's own key.
+pub const ACCOUNT_PROTOCOLS: [&str; 3] = [KEY_PROTOCOL, "openai-organization.", "openai-project."];
+
 /// Headers that say who the client or its network is, or that are ours alone: stripped on the way to an upstream.
 pub const IDENTITY: [HeaderName; 9] = [
     SECRET_KEY,
@@ -136,7 +156,7 @@ pub const TRACE: [HeaderName; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
 pub const OWN_ORGANIZATION: [HeaderName; 2] = [SWARMS_ORGANIZATION, X_ORGANIZATION];
 
 /// Headers that say which account of the provider pays: they belong to the credential and travel only with the client's own.
-pub const PROVIDER_ACCOUNT: [HeaderName; 2] = [OPENAI_ORGANIZATION, OPENAI_PROJECT];
+pub const PROVIDER_ACCOUNT: [HeaderName; 3] = [OPENAI_ORGANIZATION, OPENAI_PROJECT, X_AMZ_SECURITY_TOKEN];
 
 /// The state of our own request limit on an admitted answer, under names that no provider uses.
 pub const RATE: [HeaderName; 3] = [
@@ -144,3 +164,6 @@ pub const RATE: [HeaderName; 3] = [
     HeaderName::from_static("x-tollgate-ratelimit-remaining-requests"),
     HeaderName::from_static("x-tollgate-ratelimit-reset-requests"),
 ];
+
+/// Content codings that are understood on the way; an upstream is asked for no other.
+pub const READABLE_CODINGS: [&str; 6] = ["gzip", "x-gzip", "deflate", "br", "zstd", "identity"];

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use crate::dialect::{Ask, refusal};
 use crate::guard::{Guard, Refused, Wants};
 use crate::listener::hygiene;
-use crate::meter::{self, Arrival, Content, Duties, Exchange, Meter, Tap};
+use crate::meter::{self, Arrival, Content, Duties, Exchange, Meter, Sent, Tap};
 use crate::reject::Reject;
 use crate::types::Timestamp;
 use crate::upstream::{Encoding, Outbound, Routing, Target, Upstreams};
@@ -67,14 +67,10 @@ impl Proxy {
         let caller = self.guard.identify(&passage.head.headers, &passage.head.uri).await?;
         passage.arrival.guarded = passage.arrival.started.elapsed();
 
-        let content = match meter::take(&passage.arrival.route, passage.head, (body, self.max_request_bytes)).await {
-            Ok(content) => content,
+        let sent = Sent { body, limit: self.max_request_bytes, bound: caller.is_bound_to_models() };
+        let (content, target) = match self.read(passage, sent).await {
+            Ok(read) => read,
             Err(reject) => return Err(Refused { reject, caller: Some(caller) }),
-        };
-        passage.arrival.body_bytes = content.bytes();
-        passage.ask = content.ask.clone();
-        let Some(target) = self.upstreams.route(&passage.routing()) else {
-            return Err(Refused { reject: Reject::NoRoute, caller: Some(caller) });
         };
 
         let permit = self.guard.admit(caller, &passage.wants())?;
@@ -83,31 +79,37 @@ impl Proxy {
         // A spool that is full cannot take an event about being full: the refusal is counted only.
         let exchange = opened.map_err(Refused::from)?;
 
-        let mut response = self.forward(passage, exchange, (content, &target)).await;
+        let mut response = self.send(passage, exchange, (content, &target)).await;
         rate.inspect(|rate| rate.stamp(response.headers_mut()));
         Ok(response)
     }
 
+    /// Reads what is asked for, and chooses who is to answer it.
+    async fn read(&self, passage: &mut Passage<'_>, sent: Sent) -> Result<(Content, Arc<Target>), Reject> {
+        let Passage { head, arrival, ask } = passage;
+        let mut content = meter::take(&arrival.route, head, sent).await?;
+        arrival.body_bytes = content.bytes();
+        ask.clone_from(&content.ask);
+        let target = self.upstreams.route(&passage.routing()).ok_or(Reject::NoRoute)?;
+        passage.arrival.route = content.read_as(target.dialect, (passage.arrival.route, passage.head))?;
+        passage.ask.clone_from(&content.ask);
+        Ok((content, target))
+    }
+
     /// Sends an admitted request upstream, and taps the answer or tells of the failure.
-    async fn forward(
-        &self,
-        passage: &Passage<'_>,
-        mut exchange: Exchange,
-        call: (Content, &Target),
-    ) -> Response<Outgoing> {
-        let (content, target) = call;
+    async fn send(&self, passage: &Passage<'_>, mut exchange: Exchange, to: (Content, &Target)) -> Response<Outgoing> {
+        let (content, target) = to;
         exchange.leaves(content.waited);
         let outbound = Outbound {
             head: passage.head,
             body: content.into_body(),
             credential: exchange.credential(),
-            encoding: Encoding::Identity,
+            encoding: Encoding::AsAsked,
         };
-        let asked = (outbound, &passage.ask, passage.arrival.route.operation);
+        let asked = (outbound, &passage.ask, passage.arrival.route);
         match meter::send(self.meter.memory(), target, asked).await {
             Ok((answer, hide_usage)) => {
-                let disconnect = target.disconnect;
-                let duties = Duties { hide_usage, stream_asked: passage.ask.stream, disconnect };
+                let duties = Duties { hide_usage, stream_asked: passage.ask.stream, disconnect: target.disconnect };
                 Tap::attach(exchange, answer, duties).await.map(Either::Left)
             }
             Err(failure) => {
@@ -141,7 +143,7 @@ impl Passage<'_> {
     }
 
     fn render(&self, reject: &Reject) -> Response<Outgoing> {
-        let style = refusal::Style::of_path(self.head.uri.path());
+        let style = self.arrival.route.style(self.head.uri.path());
         let refused = refusal::render(style, reject, &self.arrival.request_id, Timestamp::now());
         refused.map(|body| Either::Right(Full::new(body)))
     }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+const CUT: &str = "The upstream broke off before its answer was whole.";
+const STALLED: &str = "The upstream fell silent before its answer was whole.";
+
 /// Why a caller is not let in. Seen in metrics and logs only: the client's body is the same for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
@@ -94,6 +97,10 @@ pub enum Reject {
     UpstreamTimeout,
     /// The upstream broke off before its answer began.
     UpstreamBroken,
+    /// The upstream broke off in the middle of its answer.
+    UpstreamCut,
+    /// The upstream fell silent in the middle of its answer.
+    UpstreamStalled,
 }
 
 /// One row of the table.
@@ -165,6 +172,8 @@ impl Reject {
             Self::UpstreamBroken => {
                 (502, "upstream_broken", "upstream", "The upstream closed the connection before it answered.")
             }
+            Self::UpstreamCut => (502, "upstream_broken", "upstream", CUT),
+            Self::UpstreamStalled => (504, "upstream_timeout", "upstream", STALLED),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Row { status, code, label, text }
@@ -187,6 +196,7 @@ impl Reject {
             Self::Limited(LimitState { retry_after: Some(_), .. }) | Self::ShuttingDown | Self::SpoolFull => None,
             Self::AuthorityUnreachable | Self::BodyBroken => None,
             Self::UpstreamUnreachable | Self::UpstreamTimeout | Self::UpstreamBroken => None,
+            Self::UpstreamCut | Self::UpstreamStalled => None,
             _ => Some(false),
         }
     }

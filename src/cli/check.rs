@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{End, settings::Settings};
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Loaded, Vocabulary};
 use crate::listener::Listener;
+use crate::meter::count;
 use crate::upstream::Upstreams;
 
 /// How long each thing may take.
@@ -48,6 +49,7 @@ pub(super) fn run(settings: &Settings) -> Result<End> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut findings = runtime.block_on(listening(&config));
     findings.extend(runtime.block_on(upstreams(&config)));
+    findings.extend(tokenizers(&config));
     findings.extend(spool(&config));
     findings.extend(kafka(&config));
     findings.extend(runtime.block_on(database(&config)));
@@ -112,6 +114,22 @@ async fn upstreams(config: &Config) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Whether each tokenizer that the configuration names can be used.
+fn tokenizers(config: &Config) -> Vec<Finding> {
+    let files = config.tokenizers.iter().filter_map(|row| match &row.vocabulary {
+        Vocabulary::File(path) => Some(path),
+        Vocabulary::BuiltIn(_) => None,
+    });
+    let finding = |path: &std::sync::Arc<std::path::Path>| match count::check_file(path) {
+        Ok(()) => Finding::good(format!("the tokenizer {} can be used", path.display())),
+        Err(error) => Finding::bad(
+            format!("the tokenizer {} cannot be used: {error}", path.display()),
+            "name a tokenizer.json as Hugging Face's libraries save it; until then its models' counts are estimates",
+        ),
+    };
+    files.map(finding).collect()
 }
 
 /// Whether the spool's directory can be written.

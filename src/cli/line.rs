@@ -1,29 +1,14 @@
-//! A usage event as one readable line.
+//! A usage event as one line of a terminal.
 
-use crate::event::UsageEvent;
+use crate::event::{Outcome, UsageEvent};
 
-/// `200 chat demo stream in=23 out=40 ttft=12ms dur=1.00s overhead=0.06ms key=demo cost=$0.000021`.
+/// Its summary, then who called and what went wrong.
 pub(super) fn of(event: &UsageEvent) -> String {
     let data = &event.data;
-    let mut words = vec![
-        data.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
-        data.operation.to_string(),
-        data.model_requested.clone().unwrap_or_else(|| "-".to_owned()),
-        if data.stream { "stream" } else { "whole" }.to_owned(),
-    ];
-    let mut add = |name: &str, value: Option<String>| words.extend(value.map(|value| format!("{name}={value}")));
-    add("in", data.usage.input_tokens.map(|count| count.to_string()));
-    add("out", data.usage.output_tokens.map(|count| count.to_string()));
-    add("ttft", data.timing.first_token_ms.map(duration));
-    add("dur", Some(duration(data.timing.total_ms)));
-    add("overhead", Some(format!("{:.2}ms", data.timing.overhead_us as f64 / 1e3)));
-    add("key", data.key_id.as_ref().map(ToString::to_string));
-    add("cost", data.cost.as_ref().map(|cost| format!("${:.6}", cost.total_nano.as_usd())));
-    add("outcome", (data.outcome != crate::event::Outcome::Ok).then(|| data.outcome.as_str().to_owned()));
-    add("error", data.error.as_ref().map(ToString::to_string));
+    let mut words = vec![event.summary()];
+    let mut add = |name: &str, value: Option<&str>| words.extend(value.map(|value| format!("{name}={value}")));
+    add("key", data.key_id.as_deref());
+    add("outcome", (data.outcome != Outcome::Ok).then(|| data.outcome.as_str()));
+    add("error", data.error.as_deref());
     words.join(" ")
-}
-
-fn duration(ms: f64) -> String {
-    if ms < 1000.0 { format!("{ms:.1}ms") } else { format!("{:.2}s", ms / 1e3) }
 }

@@ -1,7 +1,7 @@
 //! The checked configuration: what every other module works from. Impossible combinations do not exist here.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub limits: LimitSet,
     /// What tokens cost.
     pub prices: Arc<PriceTable>,
+    /// Which tokenizer counts for which models, in order, before the built-in table.
+    pub tokenizers: Vec<Tokenizer>,
     /// Where usage events go.
     pub events: Events,
     /// The control plane, when it runs here.
@@ -114,6 +116,22 @@ pub enum DialectChoice {
     Auto,
     /// OpenAI's.
     OpenAi,
+    /// Anthropic's.
+    Anthropic,
+    /// Google's, Vertex included.
+    Google,
+    /// Amazon Bedrock's.
+    Bedrock,
+    /// Ollama's.
+    Ollama,
+    /// Cohere's.
+    Cohere,
+    /// UsageGuard's.
+    UsageGuard,
+    /// LLMstudio's.
+    LlmStudio,
+    /// BRConnector's, which is nearly OpenAI's.
+    BrConnector,
 }
 
 /// The credential an upstream is called with.
@@ -201,6 +219,46 @@ pub struct LimitSet {
     pub organization: Limits,
     /// For this process.
     pub overall: Limits,
+}
+
+/// Which tokenizer counts for some models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokenizer {
+    /// The models.
+    pub models: Vec<Pattern>,
+    /// What it knows.
+    pub vocabulary: Vocabulary,
+    /// What a chat costs beside its text, where that is known.
+    pub overhead: Option<Overhead>,
+}
+
+/// What a tokenizer knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// One of OpenAI's.
+    BuiltIn(Encoding),
+    /// A `tokenizer.json` in Hugging Face's format.
+    File(Arc<Path>),
+}
+
+/// A vocabulary that is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// `o200k_base`, since GPT-4o.
+    O200k,
+    /// `cl100k_base`: GPT-4, GPT-3.5 and the embedding models.
+    Cl100k,
+}
+
+/// Tokens that a chat costs beside its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overhead {
+    /// For each message.
+    pub per_message: u64,
+    /// For each name that a message has.
+    pub per_name: u64,
+    /// For the beginning of the answer.
+    pub per_answer: u64,
 }
 
 /// Where usage events go.

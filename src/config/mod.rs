@@ -24,6 +24,7 @@ mod proxy;
 mod secret;
 mod section;
 mod suggest;
+mod tokenizers;
 mod tree;
 mod upstreams;
 mod url;
@@ -33,12 +34,14 @@ mod watch;
 mod tests;
 
 pub use checked::{
-    Config, Control, Credential, Database, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka,
-    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull,
-    Workload,
+    Config, Control, Credential, Database, DialectChoice, Disconnect, Encoding, Events, File, Guard, GuardMode, Kafka,
+    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls,
+    Tokenizer, Upstream, Vocabulary, WhenFull, Workload,
 };
 pub use control::check_database;
 pub use keys::{check_keys, load_keys};
+#[cfg(fuzzing)]
+pub use load::fuzz;
 pub use load::{Loaded, Sources, load};
 pub use prices::load_prices;
 pub use problem::{Origin, Problem, Problems};

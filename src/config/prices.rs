@@ -90,8 +90,10 @@ fn price(model: &str, mut section: Section<'_>) -> Option<Price> {
     let input = section.require("input", fix).map(|field| usd(&field));
     let output = section.require("output", fix).map(|field| usd(&field));
     let mut part = |key| section.take(key).and_then(|field| usd(&field));
-    let (cache_read, cache_write, reasoning) = (part("cache_read"), part("cache_write"), part("reasoning"));
-    Some(Price { models: Pattern::new(model), input: input??, output: output??, cache_read, cache_write, reasoning })
+    let (cache_read, cache_write) = (part("cache_read"), part("cache_write"));
+    let (cache_write_1h, reasoning) = (part("cache_write_1h"), part("reasoning"));
+    let (input, output) = (input??, output??);
+    Some(Price { models: Pattern::new(model), input, output, cache_read, cache_write, cache_write_1h, reasoning })
 }
 
 fn usd(field: &Field<'_>) -> Option<NanoUsd> {

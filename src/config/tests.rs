@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::types::{Digest, NanoUsd, Secret};
+use crate::types::{Digest, NanoUsd, Pattern, Secret};
 
 use super::{
-    Database, DialectChoice, Disconnect, File, GuardMode, KafkaFormat, Loaded, LogFormat, Problems, Sources, SyncMode,
-    WhenFull, load, load_keys, load_prices,
+    Database, DialectChoice, Disconnect, Encoding, File, GuardMode, KafkaFormat, Loaded, LogFormat, Overhead, Problems,
+    Sources, SyncMode, Vocabulary, WhenFull, load, load_keys, load_prices,
 };
 
 const KEY: &str = "sk-test-0123";
@@ -111,6 +111,10 @@ fn every_key_reaches_the_checked_configuration() {
     assert_eq!(local.url, "http://models.svc:8000/prefix");
     assert_eq!((local.http2, local.inject_usage, local.disconnect), (true, false, Disconnect::Abort));
     assert_eq!((local.timeouts.connect, local.timeouts.idle), (Duration::from_secs(1), Duration::from_hours(1)));
+    let [llama, gpt] = config.tokenizers.as_slice() else { panic!("{:?}", config.tokenizers) };
+    assert_eq!(llama.models.iter().map(Pattern::as_str).collect::<Vec<_>>(), ["llama-3*", "my-llama"]);
+    assert_eq!(llama.overhead, Some(Overhead { per_message: 4, per_name: 0, per_answer: 3 }));
+    assert_eq!((&gpt.vocabulary, gpt.overhead), (&Vocabulary::BuiltIn(Encoding::O200k), None));
     let credential = local.credential.as_ref().unwrap();
     assert_eq!((credential.header.as_str(), credential.value.expose()), ("x-api-key", "from-a-file"));
     assert_eq!(local.matching.hosts[0].as_str(), "llm.local");
@@ -379,4 +383,15 @@ fn the_built_in_prices_are_sound() {
     for row in &table.rows {
         assert!(row.cache_read.is_none_or(|read| read <= row.input), "{}", row.models);
     }
+}
+
+#[test]
+fn a_tokenizer_file_is_found_beside_the_configuration_and_watched() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tokenizer.json");
+    fs::write(&file, "{}").unwrap();
+    let text = "upstreams: [{ url: 'http://127.0.0.1:1' }]\ntokenizers: [{ models: [a], file: tokenizer.json }]";
+    let loaded = load(&written(&directory, text)).unwrap();
+    assert_eq!(loaded.config.tokenizers[0].vocabulary, Vocabulary::File(file.clone().into()));
+    assert!(loaded.watched.contains(&file));
 }

@@ -16,8 +16,18 @@ use super::secret::secret;
 use super::section::Section;
 use super::{Control, Credential, DialectChoice, Disconnect, Matching, Timeouts, Upstream, url};
 
-const LATER_DIALECTS: [&str; 8] =
-    ["anthropic", "google", "bedrock", "ollama", "cohere", "usageguard", "llmstudio", "brconnector"];
+const DIALECTS: [(&str, DialectChoice); 10] = [
+    ("auto", DialectChoice::Auto),
+    ("openai", DialectChoice::OpenAi),
+    ("anthropic", DialectChoice::Anthropic),
+    ("google", DialectChoice::Google),
+    ("bedrock", DialectChoice::Bedrock),
+    ("ollama", DialectChoice::Ollama),
+    ("cohere", DialectChoice::Cohere),
+    ("usageguard", DialectChoice::UsageGuard),
+    ("llmstudio", DialectChoice::LlmStudio),
+    ("brconnector", DialectChoice::BrConnector),
+];
 const TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(10), first_byte: Duration::from_mins(10), idle: Duration::from_mins(5) };
 
@@ -73,7 +83,7 @@ fn upstream(field: Field<'_>, default: Disconnect, seen: &mut Seen) -> Option<Up
     let upstream = Upstream {
         name: name(&mut section).unwrap_or(plain.name),
         url: plain.url,
-        dialect: section.take("dialect").and_then(|field| dialect(&field)).unwrap_or(plain.dialect),
+        dialect: section.take("dialect").and_then(|field| field.choice(&DIALECTS)).unwrap_or(plain.dialect),
         credential: section.take("credential").and_then(credential),
         matching: matching(section.section("match")),
         inject_usage: section.switch("inject_usage").unwrap_or(plain.inject_usage),
@@ -124,14 +134,6 @@ fn name(section: &mut Section<'_>) -> Option<Arc<str>> {
         );
     }
     fits.then(|| text.into())
-}
-
-fn dialect(field: &Field<'_>) -> Option<DialectChoice> {
-    if let Some(text) = field.scalar().filter(|text| LATER_DIALECTS.contains(text)) {
-        field.problem(format!("the dialect {} is not in this version yet", quote(text)), "Use auto or openai.");
-        return None;
-    }
-    field.choice(&[("auto", DialectChoice::Auto), ("openai", DialectChoice::OpenAi)])
 }
 
 fn credential(field: Field<'_>) -> Option<Credential> {

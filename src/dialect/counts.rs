@@ -32,8 +32,22 @@ pub struct Counts {
     pub cache_read: Option<u64>,
     /// Written to the cache.
     pub cache_write: Option<u64>,
+    /// Of those, written to be kept for an hour, which costs more.
+    pub cache_write_1h: Option<u64>,
     /// Spent on reasoning.
     pub reasoning: Option<u64>,
+    /// Audio heard or spoken, in milliseconds.
+    pub audio_ms: Option<u64>,
+    /// Characters spoken or translated.
+    pub characters: Option<u64>,
+    /// Pictures made.
+    pub images: Option<u64>,
+    /// Searches of the web or through documents.
+    pub searches: Option<u64>,
+    /// Input tokens that are billed, where a provider bills other numbers than it counts.
+    pub billed_input: Option<u64>,
+    /// Output tokens that are billed, likewise.
+    pub billed_output: Option<u64>,
     /// Whether `input` includes the cached tokens.
     pub cache: Place,
     /// Whether `output` includes the reasoning tokens.
@@ -43,8 +57,10 @@ pub struct Counts {
 impl Counts {
     /// Whether anything was reported.
     pub fn is_empty(&self) -> bool {
-        let all = [self.input, self.output, self.total, self.cache_read, self.cache_write, self.reasoning];
-        all.iter().all(Option::is_none)
+        let tokens = [self.input, self.output, self.total, self.cache_read, self.cache_write, self.reasoning];
+        let others = [self.audio_ms, self.characters, self.images, self.searches];
+        let billed = [self.billed_input, self.billed_output];
+        tokens.iter().chain(&others).chain(&billed).all(Option::is_none)
     }
 
     /// Takes a later report over an earlier one. Reports are cumulative: what is repeated replaces, what is absent stays.
@@ -56,7 +72,14 @@ impl Counts {
         self.output = later.output.or(self.output);
         self.cache_read = later.cache_read.or(self.cache_read);
         self.cache_write = later.cache_write.or(self.cache_write);
+        self.cache_write_1h = later.cache_write_1h.or(self.cache_write_1h);
         self.reasoning = later.reasoning.or(self.reasoning);
+        self.audio_ms = later.audio_ms.or(self.audio_ms);
+        self.characters = later.characters.or(self.characters);
+        self.images = later.images.or(self.images);
+        self.searches = later.searches.or(self.searches);
+        self.billed_input = later.billed_input.or(self.billed_input);
+        self.billed_output = later.billed_output.or(self.billed_output);
         self.cache = later.cache;
         self.thought = later.thought;
     }
@@ -82,7 +105,12 @@ impl Counts {
             total_tokens: self.total.or(sum),
             cache_read_tokens: self.cache_read,
             cache_write_tokens: self.cache_write,
+            cache_write_1h_tokens: self.cache_write_1h,
             reasoning_tokens: self.reasoning,
+            audio_ms: self.audio_ms,
+            characters: self.characters,
+            images: self.images,
+            searches: self.searches,
             source: Source::Provider,
             complete: true,
             raw: None,

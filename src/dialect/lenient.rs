@@ -19,7 +19,7 @@ where
 /// A count: a whole number that is not negative, whether written `12` or `12.0`.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let raw = Option::<&'de RawValue>::deserialize(deserializer)?;
-    Ok(raw.and_then(|raw| parse_count(raw.get())))
+    Ok(raw.and_then(|raw| number(raw.get())))
 }
 
 /// An object read as `T`, else none. A list is no object, though serde would read it as the fields in order.
@@ -29,12 +29,25 @@ where
     T: Deserialize<'de>,
 {
     let raw = Option::<&'de RawValue>::deserialize(deserializer)?;
-    Ok(raw.and_then(|raw| whole_object(raw.get().as_bytes())))
+    Ok(raw.and_then(inner_object))
 }
 
 /// A whole JSON text that is an object read as `T`.
 pub(super) fn whole_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
-    json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(json).ok())?
+    // Looked at once as a whole, its parts need not be looked at again. A stray byte may still lie where nobody reads.
+    match std::str::from_utf8(json) {
+        Ok(text) => object_of(text),
+        Err(_) => json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(json).ok())?,
+    }
+}
+
+/// As [`whole_object`], of a value that was taken as it stands.
+pub(super) fn inner_object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    object_of(raw.get())
+}
+
+fn object_of<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    json.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(json).ok())?
 }
 
 /// The value as it stands, `null` included, so that `null` and absent can be told apart.
@@ -47,7 +60,8 @@ pub(super) fn text(raw: Option<&RawValue>) -> Option<String> {
     raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()).filter(|text| !text.is_empty())
 }
 
-fn parse_count(text: &str) -> Option<u64> {
+/// A count as [`count`] reads it, from its JSON text.
+pub(super) fn number(text: &str) -> Option<u64> {
     // Beyond 2^53 a float no longer says which whole number is meant.
     let whole = |n: &f64| n.fract() == 0.0 && (0.0..9.0e15).contains(n);
     text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(whole).map(|n| n as u64))
@@ -55,7 +69,7 @@ fn parse_count(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_count;
+    use super::number;
 
     #[test]
     fn a_count_is_a_whole_number_that_is_not_negative() {
@@ -71,7 +85,7 @@ mod tests {
             ("{}", None),
         ];
         for (text, want) in cases {
-            assert_eq!(parse_count(text), want, "{text}");
+            assert_eq!(number(text), want, "{text}");
         }
     }
 }

@@ -4,18 +4,31 @@
 //! or a panic: answers are other people's bytes. It works on payloads (one stream event's data, or one whole body);
 //! cutting a body into payloads is `meter::framing`. One file or folder per format; [`route`] chooses by path.
 
+mod anthropic;
 mod ask;
+mod bedrock;
+mod brconnector;
+mod cohere;
 mod counts;
 mod flags;
+mod google;
 mod lenient;
+mod llmstudio;
+mod ollama;
 pub mod openai;
+mod passed;
+mod path;
 mod reading;
 pub mod refusal;
+mod scan;
+mod size;
 mod unknown;
+mod usageguard;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::config::DialectChoice;
 
@@ -33,24 +46,59 @@ pub enum Operation {
     Completion,
     /// Vectors for texts.
     Embeddings,
+    /// Documents, ordered by how well they answer a query.
+    Rerank,
+    /// Pictures.
+    Image,
+    /// Speech made from text.
+    Speech,
+    /// Text made from speech, translated or not.
+    Transcription,
+    /// A judgement of a text.
+    Moderation,
+    /// A count of what a request would cost; it costs nothing itself.
+    CountTokens,
+    /// A conversation in both directions at once.
+    Realtime,
     /// Anything else.
     Other,
 }
 
 impl Operation {
+    const ALL: [Self; 11] = [
+        Self::Chat,
+        Self::Completion,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Image,
+        Self::Speech,
+        Self::Transcription,
+        Self::Moderation,
+        Self::CountTokens,
+        Self::Realtime,
+        Self::Other,
+    ];
+
     /// As written in events and metric labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Completion => "completion",
             Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
+            Self::Image => "image",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::Moderation => "moderation",
+            Self::CountTokens => "count_tokens",
+            Self::Realtime => "realtime",
             Self::Other => "other",
         }
     }
 
     /// Whether its answer always costs tokens, reported or not.
     pub fn has_tokens(self) -> bool {
-        self != Self::Other
+        matches!(self, Self::Chat | Self::Completion | Self::Embeddings)
     }
 }
 
@@ -68,6 +116,42 @@ impl Route {
     pub fn name(&self) -> &'static str {
         self.dialect.name(self.operation)
     }
+
+    /// In whose words clients of this route are refused. What no dialect knows goes by its path.
+    pub fn style(&self, path: &str) -> refusal::Style {
+        match self.operation {
+            Operation::Other => refusal::Style::of_path(path),
+            _ => self.dialect.style(),
+        }
+    }
+}
+
+/// What a dialect reads at once: one stream event, or one whole body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Payload<'a> {
+    /// The event's name, where the framing has names: SSE's `event`, the AWS event stream's `:event-type`.
+    pub name: Option<&'a [u8]>,
+    /// The data, mostly one JSON text.
+    pub data: &'a [u8],
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(data: &'a [u8]) -> Self {
+        Self { name: None, data }
+    }
+}
+
+/// How a stream is cut into payloads where its content type does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// Server-sent events.
+    Events,
+    /// One JSON text on each line.
+    Lines,
+    /// JSON objects one after the other, with or without a list around them.
+    Objects,
+    /// AWS's binary event stream.
+    Frames,
 }
 
 /// One wire format.
@@ -78,62 +162,91 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads what a request asks for. Some formats name the model in the path, so it is given too (without query).
     fn read_request(&self, path: &str, body: &[u8]) -> Result<Ask, AskError>;
 
-    /// Reads one stream event's data, or one whole body, into `reading`. What cannot be read sets a flag there.
-    fn read_answer(&self, payload: &[u8], reading: &mut Reading);
-}
+    /// Reads what an answer's head says, before its body.
+    fn read_head(&self, _headers: &HeaderMap, _reading: &mut Reading) {}
 
-/// Chooses the dialect of a request by its path (without query). What no dialect knows is passed through as `unknown`.
-pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
-    match choice {
-        // OpenAI's other endpoints (images, audio, files) have no shape in common: `unknown` finds their usage too.
-        DialectChoice::Auto | DialectChoice::OpenAi => by_path(method, path),
+    /// Reads one payload into `reading`. What cannot be read sets a flag there.
+    fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
+
+    /// The characters that a request wants spoken, for operations that are billed by them.
+    fn characters(&self, _body: &[u8]) -> Option<u64> {
+        None
+    }
+
+    /// How this format frames a stream under a content type that does not say.
+    fn streams(&self) -> Streams {
+        Streams::Events
+    }
+
+    /// The request's body with a wish for usage in the stream added, where this format leaves usage out unless asked.
+    fn ask_for_usage(&self, _body: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// In whose words its clients are refused.
+    fn style(&self) -> refusal::Style {
+        refusal::Style::OpenAi
     }
 }
 
-fn by_path(method: &Method, path: &str) -> Route {
+/// The formats of one provider.
+struct Family {
+    /// The choice that allows no other.
+    choice: DialectChoice,
+    /// Which of its formats and operations a path (without slash at its end) names.
+    route: fn(&str) -> Option<Route>,
+    /// All that `route` may choose.
+    dialects: &'static [&'static dyn Dialect],
+}
+
+const fn family(
+    choice: DialectChoice,
+    route: fn(&str) -> Option<Route>,
+    dialects: &'static [&'static dyn Dialect],
+) -> Family {
+    Family { choice, route, dialects }
+}
+
+/// Each looks at the end of a path only: gateways put prefixes in front. The first that knows a path has it.
+const FAMILIES: [Family; 10] = [
+    family(DialectChoice::Anthropic, anthropic::route, &[&anthropic::Anthropic]),
+    family(DialectChoice::Cohere, cohere::route, &[&cohere::V1, &cohere::V2]),
+    family(DialectChoice::Ollama, ollama::route, &[&ollama::Ollama]),
+    family(DialectChoice::OpenAi, openai::route, &openai::ALL),
+    family(
+        DialectChoice::Google,
+        google::route,
+        &[&google::GenerateContent, &google::EmbedContent, &google::CountTokens],
+    ),
+    family(DialectChoice::Bedrock, bedrock::route, &[&bedrock::Converse, &bedrock::Invoke, &bedrock::CountTokens]),
+    family(DialectChoice::UsageGuard, usageguard::route, &[&usageguard::UsageGuard]),
+    family(DialectChoice::LlmStudio, llmstudio::route, &[&llmstudio::LlmStudio]),
+    // By their paths these are OpenAI's and Anthropic's.
+    family(DialectChoice::BrConnector, brconnector::route, &[&brconnector::BrConnector]),
+    family(DialectChoice::BrConnector, anthropic::route, &[]),
+];
+const UNKNOWN: &dyn Dialect = &unknown::Unknown;
+
+/// Chooses the dialect of a request by its path (without query), among all or those of one family. What none of them
+/// knows is passed through as `unknown`, which finds usage of the common shapes too.
+pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
-    let operation = match () {
-        () if method != Method::POST => Operation::Other,
-        // Under any prefix: gateways and Azure put theirs in front, and clients write `/v1/v1`.
-        () if path.ends_with("/chat/completions") => Operation::Chat,
-        () if path.ends_with("/completions") => Operation::Completion,
-        () if path.ends_with("/embeddings") => Operation::Embeddings,
-        () => Operation::Other,
-    };
-    let dialect: &'static dyn Dialect = if operation == Operation::Other { &unknown::Unknown } else { &openai::OpenAi };
-    Route { dialect, operation }
+    let mut families = FAMILIES.iter().filter(|family| choice == DialectChoice::Auto || choice == family.choice);
+    if method == Method::POST {
+        let known = families.find_map(|family| (family.route)(path));
+        return known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other });
+    }
+    let known = families.find(|family| method == Method::GET && family.choice == DialectChoice::OpenAi);
+    let known = known.and_then(|_| openai::route_of_get(path));
+    known.unwrap_or(Route { dialect: &passed::Passed("unknown"), operation: Operation::Other })
+}
+
+/// Every name by which an event may call its dialect.
+pub fn names() -> BTreeSet<&'static str> {
+    let known = FAMILIES.iter().flat_map(|family| family.dialects);
+    let all = known.chain([&UNKNOWN]);
+    all.flat_map(|dialect| Operation::ALL.map(|operation| dialect.name(operation))).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use http::Method;
-
-    use super::{Operation, route};
-    use crate::config::DialectChoice;
-
-    #[test]
-    fn the_path_chooses_dialect_and_operation_under_any_prefix() {
-        let cases = [
-            ("/v1/chat/completions", "openai.chat", Operation::Chat),
-            ("/chat/completions", "openai.chat", Operation::Chat),
-            ("/v1/v1/chat/completions/", "openai.chat", Operation::Chat),
-            ("/openai/deployments/my-gpt/chat/completions", "openai.chat", Operation::Chat),
-            ("/v1/completions", "openai.completions", Operation::Completion),
-            ("/v1/engines/davinci/completions", "openai.completions", Operation::Completion),
-            ("/v1/embeddings", "openai.embeddings", Operation::Embeddings),
-            ("/v1/models", "unknown", Operation::Other),
-            ("/v1/mychat/completionsx", "unknown", Operation::Other),
-            ("/", "unknown", Operation::Other),
-        ];
-        for (path, name, operation) in cases {
-            let route = route(DialectChoice::Auto, &Method::POST, path);
-            assert_eq!((route.name(), route.operation), (name, operation), "{path}");
-        }
-    }
-
-    #[test]
-    fn only_post_asks_a_model() {
-        let route = route(DialectChoice::OpenAi, &Method::GET, "/v1/chat/completions");
-        assert_eq!((route.name(), route.operation.as_str()), ("unknown", "other"));
-    }
-}
+mod tests;

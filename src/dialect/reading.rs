@@ -29,8 +29,16 @@ pub struct Reading {
     pub error: Option<String>,
     /// Whether the stream said that it is done.
     pub done: bool,
+    /// With `done`: the stream may yet go on, so its end is awaited for a moment.
+    pub may_go_on: bool,
     /// What the provider itself says that the request cost.
     pub provider_cost: Option<NanoUsd>,
+    /// The answer was given before it was generated: nothing of it can be counted here.
+    pub deferred: bool,
+    /// The answer's id, where its usage may come by in more than one answer.
+    pub kept: Option<String>,
+    /// The answer repeats the usage of another request.
+    pub repeated: bool,
     counts: Counts,
     raw: Option<Box<RawValue>>,
     text: Text,
@@ -42,6 +50,8 @@ pub struct Reading {
 struct Text {
     escaped: Vec<u8>,
     seen: u64,
+    /// What had been seen when the item at hand began.
+    before_item: u64,
 }
 
 impl std::fmt::Debug for Text {
@@ -65,6 +75,11 @@ impl Reading {
     pub fn take_usage(&mut self) -> Option<Usage> {
         let raw = self.raw.take();
         self.usage().map(|usage| Usage { raw, ..usage })
+    }
+
+    /// The tokens of input and output that are billed, where the provider bills other numbers than it counts.
+    pub fn billed(&self) -> (Option<u64>, Option<u64>) {
+        (self.counts.billed_input, self.counts.billed_output)
     }
 
     /// Whether any usage was reported.
@@ -133,6 +148,31 @@ impl Reading {
         if kept < escaped.len() {
             self.flag(Flags::TEXT_TRUNCATED);
         }
+    }
+
+    /// Notes numbers that no usage object says.
+    pub(super) fn counted(&mut self, counts: &Counts) {
+        if !counts.is_empty() {
+            let places = (self.counts.cache, self.counts.thought);
+            self.counts.update(counts);
+            (self.counts.cache, self.counts.thought) = places;
+        }
+    }
+
+    /// Notes that a picture has come.
+    pub(super) fn one_more_picture(&mut self) {
+        let pictures = self.counts.images.unwrap_or(0).saturating_add(1);
+        self.counted(&Counts { images: Some(pictures), ..Counts::default() });
+    }
+
+    /// An item of the output begins.
+    pub(super) fn item_begins(&mut self) {
+        self.text.before_item = self.text.seen;
+    }
+
+    /// Whether no text has come since the item began.
+    pub(super) fn item_is_silent(&self) -> bool {
+        self.text.seen == self.text.before_item
     }
 
     /// Notes a usage object: its numbers, and itself without insignificant whitespace.

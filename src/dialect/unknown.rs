@@ -7,8 +7,9 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::google::GoogleUsage;
 use super::openai::UsageObject;
-use super::{Ask, AskError, Counts, Dialect, Operation, Place, Reading, lenient};
+use super::{Ask, AskError, Dialect, Operation, Payload, Reading, lenient};
 
 /// The dialect of everything else.
 #[derive(Clone, Copy, Debug)]
@@ -39,23 +40,6 @@ struct Answer<'a> {
     response: Option<&'a RawValue>,
 }
 
-/// Google's usage. Thinking and tool-use prompts are counted beside the other two.
-#[derive(Deserialize)]
-struct GoogleUsage {
-    #[serde(rename = "promptTokenCount", default, deserialize_with = "lenient::count")]
-    prompt: Option<u64>,
-    #[serde(rename = "toolUsePromptTokenCount", default, deserialize_with = "lenient::count")]
-    tool_prompt: Option<u64>,
-    #[serde(rename = "candidatesTokenCount", default, deserialize_with = "lenient::count")]
-    candidates: Option<u64>,
-    #[serde(rename = "thoughtsTokenCount", default, deserialize_with = "lenient::count")]
-    thoughts: Option<u64>,
-    #[serde(rename = "cachedContentTokenCount", default, deserialize_with = "lenient::count")]
-    cached: Option<u64>,
-    #[serde(rename = "totalTokenCount", default, deserialize_with = "lenient::count")]
-    total: Option<u64>,
-}
-
 impl Dialect for Unknown {
     fn name(&self, _: Operation) -> &'static str {
         "unknown"
@@ -72,8 +56,9 @@ impl Dialect for Unknown {
         })
     }
 
-    fn read_answer(&self, payload: &[u8], reading: &mut Reading) {
+    fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
         reading.had_content = false;
+        let payload = payload.data;
         reading.done |= payload.trim_ascii() == b"[DONE]";
         // One cheap look spares every other payload a parse: both names begin alike.
         if memmem::find(payload, b"\"usage").is_some() {
@@ -86,7 +71,7 @@ fn read(payload: &[u8], reading: &mut Reading) {
     let Some(answer) = lenient::whole_object::<Answer<'_>>(payload) else { return };
     take(&answer, reading);
     for wrapped in [answer.message, answer.response].into_iter().flatten() {
-        if let Some(part) = lenient::whole_object::<Answer<'_>>(wrapped.get().as_bytes()) {
+        if let Some(part) = lenient::inner_object::<Answer<'_>>(wrapped) {
             take(&part, reading);
         }
     }
@@ -95,30 +80,14 @@ fn read(payload: &[u8], reading: &mut Reading) {
 fn take(answer: &Answer<'_>, reading: &mut Reading) {
     reading.served(lenient::text(answer.model).or_else(|| lenient::text(answer.model_version)));
     if let Some(raw) = answer.usage
-        && let Some(usage) = lenient::whole_object::<UsageObject<'_>>(raw.get().as_bytes())
+        && let Some(usage) = lenient::inner_object::<UsageObject<'_>>(raw)
     {
         reading.reported(&usage.counts_of_any_shape(), raw);
     }
     if let Some(raw) = answer.usage_metadata
-        && let Some(usage) = lenient::whole_object::<GoogleUsage>(raw.get().as_bytes())
+        && let Some(usage) = lenient::inner_object::<GoogleUsage>(raw)
     {
         reading.reported(&usage.counts(), raw);
-    }
-}
-
-impl GoogleUsage {
-    fn counts(&self) -> Counts {
-        Counts {
-            input: self.prompt.map(|prompt| prompt.saturating_add(self.tool_prompt.unwrap_or(0))),
-            // Without candidates (blocked, or all thought) the object leaves the field out.
-            output: self.candidates.or(self.thoughts.map(|_| 0)),
-            total: self.total,
-            cache_read: self.cached,
-            cache_write: None,
-            reasoning: self.thoughts,
-            cache: Place::Inside,
-            thought: Place::Outside,
-        }
     }
 }
 
@@ -130,7 +99,7 @@ mod tests {
     fn usage_of(payloads: &[&str]) -> Option<(u64, u64, Option<u64>)> {
         let mut reading = Reading::default();
         for payload in payloads {
-            Unknown.read_answer(payload.as_bytes(), &mut reading);
+            Unknown.read_answer(payload.as_bytes().into(), &mut reading);
         }
         let usage = reading.usage()?;
         Some((usage.input_tokens?, usage.output_tokens?, usage.cache_read_tokens))

@@ -11,7 +11,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, watch};
 
-use super::tap::Flow;
+use super::flow::Flow;
 use super::watch::Close;
 
 const MOST: usize = 256;

@@ -80,11 +80,13 @@ impl Exchange {
         }
         match failure.blame() {
             Blame::Client => self.seal(Ending::ClientLeft(failure.code())),
+            Blame::Ours => self.seal(Ending::Interrupted(failure.code())),
             Blame::Upstream => self.seal(Ending::UpstreamFailed(failure.code())),
         }
     }
 
-    fn seal(&mut self, ending: Ending) -> Sealing {
+    /// Ends the exchange.
+    pub(super) fn seal(&mut self, ending: Ending) -> Sealing {
         let Some(mut draft) = self.draft.take() else { return Sealing(State::Done) };
         draft.conclude(ending);
         if !draft.needs_counting() {

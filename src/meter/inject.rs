@@ -12,8 +12,8 @@ use dashmap::DashMap;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use crate::dialect::{Ask, Operation, openai};
-use crate::upstream::{Answer, Failure, Outbound, OutboundBody, Target};
+use crate::dialect::{Ask, Operation, Route};
+use crate::upstream::{Answer, Encoding, Failure, Outbound, OutboundBody, Target};
 
 /// How long a refusal is remembered.
 const REMEMBERED: Duration = Duration::from_hours(1);
@@ -61,14 +61,16 @@ impl Memory {
 pub async fn send(
     memory: &Memory,
     target: &Target,
-    call: (Outbound<'_>, &Ask, Operation),
+    call: (Outbound<'_>, &Ask, Route),
 ) -> Result<(Answer, bool), Failure> {
-    let (outbound, ask, operation) = call;
-    let Some(injected) = inject(memory, target, (&outbound, ask, operation)) else {
+    let (outbound, ask, route) = call;
+    let Some(injected) = inject(memory, target, (&outbound, ask, route)) else {
         return Ok((target.send(outbound).await?, false));
     };
-    let Outbound { head, credential, encoding, .. } = outbound;
-    let mut answer = target.send(Outbound { head, body: OutboundBody::Whole(injected), credential, encoding }).await?;
+    let Outbound { head, credential, .. } = outbound;
+    // What is compressed cannot have a chunk taken out of it.
+    let asking = Outbound { head, body: OutboundBody::Whole(injected), credential, encoding: Encoding::Identity };
+    let mut answer = target.send(asking).await?;
     if !matches!(answer.status.as_u16(), 400 | 422) {
         return Ok((answer, true));
     }
@@ -95,13 +97,13 @@ async fn names_the_field(answer: &mut Answer) -> Result<bool, Failure> {
 }
 
 /// The body with the field added, where it should be and can be.
-fn inject(memory: &Memory, target: &Target, call: (&Outbound<'_>, &Ask, Operation)) -> Option<Bytes> {
-    let (outbound, ask, operation) = call;
-    let metered = matches!(operation, Operation::Chat | Operation::Completion);
+fn inject(memory: &Memory, target: &Target, call: (&Outbound<'_>, &Ask, Route)) -> Option<Bytes> {
+    let (outbound, ask, route) = call;
+    let metered = matches!(route.operation, Operation::Chat | Operation::Completion);
     let wanted = target.inject_usage && metered && ask.stream && !ask.wants_usage;
     let OutboundBody::Whole(body) = &outbound.body else { return None };
     if !wanted || memory.knows(target, ask.model.as_deref().unwrap_or("")) {
         return None;
     }
-    openai::ask_for_usage(body).map(Bytes::from)
+    route.dialect.ask_for_usage(body).map(Bytes::from)
 }

@@ -10,14 +10,19 @@ mod counting;
 mod draft;
 mod drain;
 mod exchange;
+mod flow;
+mod form;
 pub mod framing;
 mod hide;
 mod inject;
 mod log;
 mod marks;
+mod once;
 mod open;
+mod peeked;
 pub mod price;
 mod progress;
+mod realtime;
 mod report;
 mod request;
 mod seal;
@@ -30,40 +35,45 @@ mod corpus_tests;
 mod watch_tests;
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::config::Config;
-use crate::event::{self, EncodeError, UsageEvent, Workload};
+use crate::event::{self, EncodeError, Unnumbered, UsageEvent, Workload};
 use crate::metrics::Metrics;
 use crate::spool::{Commit, Spool, Ticket};
 use counting::Counting;
 use drain::Draining;
+use once::Once;
 
 pub use arrival::Arrival;
 pub use catalog::Catalog;
 pub use exchange::{Exchange, Sealing};
 pub use inject::{Memory, send};
-pub use request::{Content, take};
+pub use request::{Content, Sent, take};
 pub use tap::{Duties, Tap};
 
 /// What all exchanges share.
 #[derive(Debug)]
 pub struct Meter {
     spool: Spool,
-    /// Held from giving out a number until something is recorded under it. So the numbers in the log have no holes at
-    /// any moment, and after a kill a missing number can only be a lost event.
-    numbering: Mutex<()>,
     metrics: Arc<Metrics>,
     catalog: ArcSwap<Catalog>,
     counting: Counting,
     source: Arc<str>,
     workload: Option<Workload>,
     interrupted: AtomicBool,
+    /// Told when streams are about to be cut.
+    ending: Arc<Notify>,
     memory: Memory,
     draining: Draining,
+    once: Once,
+    panics: AtomicU64,
 }
 
 impl Meter {
@@ -78,21 +88,24 @@ impl Meter {
         });
         Ok(Arc::new(Self {
             spool,
-            numbering: Mutex::default(),
             metrics,
-            catalog: ArcSwap::from_pointee(Catalog::new(Arc::clone(&config.prices), &config.upstreams)),
+            catalog: ArcSwap::from_pointee(Catalog::of(config, &Catalog::new(Arc::default(), &[]))),
             counting: Counting::start()?,
             source: format!("/tollgate/{}", config.instance).into(),
             workload,
             interrupted: AtomicBool::new(false),
+            ending: Arc::default(),
             memory: Memory::default(),
             draining: Draining::default(),
+            once: Once::default(),
+            panics: AtomicU64::new(0),
         }))
     }
 
-    /// Takes new prices and model names.
+    /// Takes new prices, model names and tokenizers.
     pub fn reload(&self, config: &Config) {
-        self.catalog.store(Arc::new(Catalog::new(Arc::clone(&config.prices), &config.upstreams)));
+        let catalog = Catalog::of(config, &self.catalog.load());
+        self.catalog.store(Arc::new(catalog));
     }
 
     /// Upstreams that are known to refuse the usage field.
@@ -100,14 +113,15 @@ impl Meter {
         &self.memory
     }
 
-    /// From now on exchanges that end early were interrupted by us, not left by their client.
+    /// From now on exchanges that end early were interrupted by us, not left by their client. Streams that can still say
+    /// so to their clients do, and end.
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
+        self.ending.notify_waiters();
     }
 
-    /// Nothing here is left half done by a thread that panics.
-    fn number(&self) -> MutexGuard<'_, ()> {
-        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ending(&self) -> Pin<Box<OwnedNotified>> {
+        Box::pin(Arc::clone(&self.ending).notified_owned())
     }
 
     fn is_interrupted(&self) -> bool {
@@ -119,9 +133,23 @@ impl Meter {
         self.counting.refused()
     }
 
+    /// How many answers were not read to their end because a dialect had a defect.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many answers were cut although they should have been read on after their client had left.
     pub fn drains_refused(&self) -> u64 {
         self.draining.refused()
+    }
+
+    /// How many answers that can be asked for again were forgotten to make room for newer ones.
+    pub fn once_forgotten(&self) -> u64 {
+        self.once.forgotten()
     }
 
     /// Cuts the answers that are being read on after their clients have left: the process ends.
@@ -146,10 +174,29 @@ fn record(ticket: Ticket, event: &mut UsageEvent) -> Commit {
 
 /// Hands an event over as its line, in a buffer that the thread uses again, with the key that it is sent under.
 fn encoded<T>(event: &mut UsageEvent, take: impl FnOnce(&str, &[u8]) -> T) -> Result<T, EncodeError> {
+    with_line(|line| {
+        event.encode_into(line)?;
+        Ok(take(&event.subject, line))
+    })
+}
+
+/// As [`encoded`], before the event has its number: for a spool that is to give it out.
+fn unnumbered<T>(
+    spool: &Spool,
+    event: &mut UsageEvent,
+    take: impl FnOnce(&str, &Unnumbered<'_>) -> T,
+) -> Result<T, EncodeError> {
+    event.data.sequence = spool.place();
+    with_line(|line| {
+        let line = event.encode_unnumbered(line)?;
+        Ok(take(&event.subject, &line))
+    })
+}
+
+fn with_line<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     thread_local!(static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(event::MAX_BYTES)));
     LINE.with_borrow_mut(|line| {
         line.clear();
-        event.encode_into(line)?;
-        Ok(take(&event.subject, line))
+        write(line)
     })
 }

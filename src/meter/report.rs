@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Meter, log, open, record};
+use super::{Meter, log, open, unnumbered};
 use crate::event::{self, UsageData, UsageEvent};
 use crate::metrics::SeriesKey;
 use crate::spool::{Commit, SpoolFull};
@@ -26,11 +26,13 @@ impl Meter {
             datacontenttype: Cow::Borrowed("application/json"),
             data,
         };
-        let one = self.number();
-        let ticket = self.spool.reserve()?;
-        open::place(&mut event, ticket.sequence());
-        let commit = record(ticket, &mut event);
-        drop(one);
+        let settled = unnumbered(&self.spool, &mut event, |subject, line| self.spool.settle(subject, line));
+        // Cannot fail for an event that we build; without its record there is nothing to report as recorded.
+        let (sequence, commit) = settled.map_err(|error| {
+            tracing::error!(%error, "a reported event could not be encoded");
+            SpoolFull
+        })??;
+        open::place(&mut event, sequence);
         self.count_reported(&event.data);
         log::request(&event);
         Ok(commit)

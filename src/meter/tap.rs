@@ -3,22 +3,35 @@
 //! Frames pass as they come. The frame that tells the client that the answer is complete (`[DONE]`, the last byte of a
 //! known length, the end of the body) is released only when the usage event is recorded: commit before complete. A body
 //! ends in exactly one of three ways: complete, failed, or dropped by the client.
+//!
+//! A stream that cannot go on, because the upstream failed or this process ends, is cut as it would be without us. Only
+//! where the client stands between two events is it told before, by one more that its SDK takes for an error.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Sleep;
 
 use super::drain;
 use super::exchange::{Exchange, Sealing};
-use super::framing::{Sse, Whole};
-use super::watch::{Close, Framing, Seen, Watch};
+use super::flow::Flow;
+use super::framing::{Encoded, Framing};
+use super::realtime;
+use super::watch::{Close, Seen, Watch};
 use crate::config::Disconnect;
-use crate::upstream::{Answer, AnswerBody, Failure};
+use crate::upstream::{Answer, Failure};
+
+/// A cut that is announced waits this long, for a connection that is cut throws away what it has not written.
+const WRITING: Duration = Duration::from_millis(20);
+
+/// How long the end of a stream is awaited that may yet go on.
+const LINGER: Duration = Duration::from_millis(50);
 
 /// What is asked of a tap besides watching.
 #[derive(Clone, Copy, Debug)]
@@ -37,25 +50,47 @@ pub struct Tap {
     flow: Option<Flow>,
     out: VecDeque<Bytes>,
     state: State,
+    progress: Progress,
+    /// What came after the last event and is passed on after it: trailers, or the failure that cut the body.
+    after: Option<Result<Frame<Bytes>, Failure>>,
+    /// The client's connection had its chance to send what was released last.
+    flushed: bool,
     disconnect: Disconnect,
+    /// Resolves when this process cuts its streams; only streams can say so to their clients.
+    ending: Option<Pin<Box<OwnedNotified>>>,
 }
 
-/// The parts that outlive a client for as long as the usage is still awaited.
-#[derive(Debug)]
-pub(super) struct Flow {
-    pub(super) body: AnswerBody,
-    pub(super) exchange: Exchange,
-    pub(super) watch: Watch,
+/// Where the note to the spool of how far the answer has come stands. It waits until what it tells of has left, so that
+/// no token waits for it, the first one least of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There is nothing to note.
+    Noted,
+    /// What is to be noted was handed to the connection, which sends it once it has asked for more in vain.
+    Passed,
+    /// The connection was told to ask once more, and by then has sent it.
+    Sent,
 }
 
 #[derive(Debug)]
 enum State {
     Reading,
+    /// The last event has come, but of a kind that others may follow: it waits a moment for them or for the end.
+    Lingering(Pin<Box<Sleep>>, VecDeque<Bytes>),
     /// The event is being recorded; then `Last` is released.
     Sealing(Sealing, Last),
     /// Recorded, but the upstream has not ended the body yet.
     Trailing,
+    /// Recorded and announced; the cut waits until that has been written.
+    Cutting(Failure, Pin<Box<Sleep>>),
     Ended,
+}
+
+/// What came while the last event waited.
+enum Came {
+    Frame(Result<Frame<Bytes>, Failure>),
+    End,
+    Nothing,
 }
 
 /// What the client gets once the event is recorded.
@@ -65,39 +100,61 @@ enum Last {
     Bytes(VecDeque<Bytes>),
     /// Trailers.
     Trailers(HeaderMap),
-    /// The failure, which cuts the client's stream as the upstream's was cut.
-    Failure(Failure),
+    /// The failure, which cuts the client's stream as the upstream's was cut; before it, what announces it.
+    Failure(Failure, Option<Bytes>),
     /// The end.
     Nothing,
+}
+
+impl State {
+    fn lingering(held: VecDeque<Bytes>) -> Self {
+        Self::Lingering(Box::pin(tokio::time::sleep(LINGER)), held)
+    }
 }
 
 impl Tap {
     /// Taps an answer. An answer without a body is complete at once, so its event is recorded before this returns.
     pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
+        exchange.answered(answer.status.as_u16());
+        if answer.upgrade.is_some() {
+            return realtime::begin(exchange, answer);
+        }
         let Answer { status, headers, body, .. } = answer;
-        exchange.answered(status.as_u16());
-        let framing = framing(status, &headers, duties.stream_asked);
+        let streams = exchange.draft().map(|draft| draft.route.dialect.streams());
+        let framing = Framing::of(status, &headers, streams.filter(|_| duties.stream_asked));
+        let encoded = Encoded::of(&headers);
+        let stream = matches!(framing, Framing::Stream(_));
+        let mut ending = None;
         if let Some(draft) = exchange.draft() {
-            draft.event.data.stream = matches!(framing, Framing::Events(_));
+            draft.event.data.stream = stream;
             if duties.hide_usage {
                 draft.event.data.flag("usage_injected");
             }
-            if is_encoded(&headers) {
+            draft.route.dialect.read_head(&headers, &mut draft.reading);
+            if matches!(encoded, Encoded::Unreadable) {
                 draft.event.data.flag("meter_encoded");
             }
+            ending = stream.then(|| draft.meter.ending());
         }
-        let hiding = duties.hide_usage && matches!(framing, Framing::Events(_));
         let ended = body.is_end_stream();
         if ended {
             exchange.complete().await;
         }
-        let flow = Flow { body, exchange, watch: Watch::new(framing, hiding) };
+        let watch = Watch::new(framing, duties.hide_usage && stream).through(encoded);
         let state = if ended { State::Ended } else { State::Reading };
-        let mut response =
-            Response::new(Self { flow: Some(flow), out: VecDeque::new(), state, disconnect: duties.disconnect });
+        let (flow, out) = (Some(Flow { body, exchange, watch }), VecDeque::new());
+        let (progress, disconnect) = (Progress::Noted, duties.disconnect);
+        let tap = Self { flow, out, state, progress, after: None, flushed: false, disconnect, ending };
+        let mut response = Response::new(tap);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// A body without anything in it, for an answer that is followed by something else than a body.
+    pub(super) fn nothing() -> Self {
+        let (out, state, disconnect) = (VecDeque::new(), State::Ended, Disconnect::Abort);
+        Self { flow: None, out, state, after: None, flushed: false, disconnect, ending: None }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {
@@ -111,9 +168,25 @@ impl Tap {
                 },
             },
             None => (flow.finish(&mut self.out), Last::Nothing),
-            Some(Err(failure)) => (flow.fail(&failure, &mut self.out), Last::Failure(failure)),
+            Some(Err(failure)) => return self.fail(failure),
         };
         self.state = State::Sealing(sealing, last);
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        let Some(flow) = &mut self.flow else { return };
+        let announcement = flow.announcement(&failure);
+        let sealing = flow.fail(&failure, &mut self.out);
+        self.state = State::Sealing(sealing, Last::Failure(failure, announcement));
+    }
+
+    /// Whether this process cuts its streams now.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ending = self.ending.as_mut().map_or(Poll::Pending, |ending| ending.as_mut().poll(cx));
+        if ending.is_ready() {
+            self.ending = None;
+        }
+        ending
     }
 
     fn data(&mut self, chunk: Bytes) {
@@ -126,7 +199,13 @@ impl Tap {
         let seen = flow.watch.chunk(draft, chunk, &mut self.out);
         let ended = flow.body.is_end_stream();
         if seen == Seen::More && !ended {
-            draft.note_progress();
+            if draft.owes_progress() {
+                self.progress = Progress::Passed;
+            }
+            return;
+        }
+        if draft.reading.may_go_on && !ended {
+            self.state = State::lingering(self.out.split_off(before));
             return;
         }
         flow.watch.end(draft, if ended { Close::Whole } else { Close::Broken }, &mut self.out);
@@ -139,6 +218,49 @@ impl Tap {
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(last));
     }
 
+    /// There is nothing to pass on at the moment: the time to note progress.
+    fn rest(&mut self, cx: &mut Context<'_>) {
+        match self.progress {
+            Progress::Noted => {}
+            Progress::Passed => {
+                self.progress = Progress::Sent;
+                cx.waker().wake_by_ref();
+            }
+            Progress::Sent => {
+                self.progress = Progress::Noted;
+                if let Some(draft) = self.flow.as_mut().and_then(|flow| flow.exchange.draft()) {
+                    draft.note_progress();
+                }
+            }
+        }
+    }
+
+    /// The last event has waited: for more of the stream, its end, or nothing.
+    fn waited(&mut self, came: Came) {
+        let State::Lingering(_, held) = &mut self.state else { return };
+        let mut held = std::mem::take(held);
+        let Some(flow) = &mut self.flow else { return };
+        let Some(draft) = flow.exchange.draft() else { return };
+        let (close, frame) = match came {
+            Came::Frame(Ok(frame)) if frame.is_data() => {
+                flow.watch.chunk(draft, frame.into_data().unwrap_or_default(), &mut held);
+                if draft.reading.done {
+                    self.state = State::lingering(held);
+                } else {
+                    self.out.extend(held);
+                    self.state = State::Reading;
+                }
+                return;
+            }
+            Came::Frame(frame) => (Close::Broken, Some(frame)),
+            Came::End => (Close::Whole, None),
+            Came::Nothing => (Close::Broken, None),
+        };
+        flow.watch.end(draft, close, &mut held);
+        self.after = frame;
+        self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(held));
+    }
+
     fn release(&mut self, last: Last) -> Option<Result<Frame<Bytes>, Failure>> {
         self.state = State::Ended;
         match last {
@@ -148,35 +270,13 @@ impl Tap {
                 self.out.pop_front().map(|bytes| Ok(Frame::data(bytes)))
             }
             Last::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
-            Last::Failure(failure) => Some(Err(failure)),
+            Last::Failure(failure, None) => Some(Err(failure)),
+            Last::Failure(failure, Some(announcement)) => {
+                self.state = State::Cutting(failure, Box::pin(tokio::time::sleep(WRITING)));
+                Some(Ok(Frame::data(announcement)))
+            }
             Last::Nothing => None,
         }
-    }
-}
-
-impl Flow {
-    /// The body is whole.
-    fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Sealing {
-        if let Some(draft) = self.exchange.draft() {
-            self.watch.end(draft, Close::Whole, out);
-        }
-        self.exchange.complete()
-    }
-
-    fn fail(&mut self, failure: &Failure, out: &mut VecDeque<Bytes>) -> Sealing {
-        if let Some(draft) = self.exchange.draft() {
-            self.watch.end(draft, Close::Broken, out);
-        }
-        self.exchange.failed(failure, None)
-    }
-
-    /// The client is gone: what only the end makes whole is read, for the usage may stand there already. What was held
-    /// back has not been delivered.
-    pub(super) fn left(&mut self, close: Close) {
-        let Some(draft) = self.exchange.draft() else { return };
-        let delivered = draft.event.data.delivered;
-        self.watch.end(draft, close, &mut VecDeque::new());
-        draft.event.data.delivered = delivered;
     }
 }
 
@@ -193,8 +293,25 @@ impl Body for Tap {
             match &mut this.state {
                 State::Reading => {
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    let frame = ready!(Pin::new(&mut flow.body).poll_frame(cx));
-                    this.reading(frame);
+                    match Pin::new(&mut flow.body).poll_frame(cx) {
+                        Poll::Ready(frame) => this.reading(frame),
+                        Poll::Pending => {
+                            this.rest(cx);
+                            ready!(this.poll_ending(cx));
+                            this.fail(Failure::shutting_down());
+                        }
+                    }
+                }
+                State::Lingering(sleep, _) => {
+                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
+                    let came = match Pin::new(&mut flow.body).poll_frame(cx) {
+                        Poll::Ready(frame) => frame.map_or(Came::End, Came::Frame),
+                        Poll::Pending => {
+                            ready!(sleep.as_mut().poll(cx));
+                            Came::Nothing
+                        }
+                    };
+                    this.waited(came);
                 }
                 State::Sealing(sealing, _) => {
                     ready!(sealing.poll(cx));
@@ -207,8 +324,23 @@ impl Body for Tap {
                     }
                 }
                 State::Trailing => {
+                    if let Some(after) = this.after.take() {
+                        // A connection is cut at once when its body fails: what was released last is to leave before.
+                        if after.is_err() && !std::mem::replace(&mut this.flushed, true) {
+                            this.after = Some(after);
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                        return Poll::Ready(Some(after));
+                    }
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
                     return Pin::new(&mut flow.body).poll_frame(cx);
+                }
+                State::Cutting(_, written) => {
+                    ready!(written.as_mut().poll(cx));
+                    if let State::Cutting(failure, _) = std::mem::replace(&mut this.state, State::Ended) {
+                        return Poll::Ready(Some(Err(failure)));
+                    }
                 }
                 State::Ended => return Poll::Ready(None),
             }
@@ -219,8 +351,8 @@ impl Body for Tap {
         let trailed = || self.flow.as_ref().is_none_or(|flow| flow.body.is_end_stream());
         match self.state {
             State::Ended => self.out.is_empty(),
-            State::Trailing => self.out.is_empty() && trailed(),
-            State::Reading | State::Sealing(..) => false,
+            State::Trailing => self.out.is_empty() && self.after.is_none() && trailed(),
+            State::Reading | State::Lingering(..) | State::Sealing(..) | State::Cutting(..) => false,
         }
     }
 
@@ -241,28 +373,4 @@ impl Drop for Tap {
             flow.left(Close::Broken);
         }
     }
-}
-
-fn framing(status: StatusCode, headers: &HeaderMap, stream_asked: bool) -> Framing {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("").trim_start();
-    let is = |prefix: &str| kind.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    if is_encoded(headers) {
-        Framing::Opaque
-    } else if is("text/event-stream") {
-        Framing::Events(Sse::default())
-    } else if is("application/json") {
-        Framing::Whole(Whole::default())
-    } else if stream_asked && status.is_success() {
-        // Some servers stream events under another type.
-        Framing::Events(Sse::default())
-    } else {
-        Framing::Opaque
-    }
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let encoding = headers.get(CONTENT_ENCODING);
-    encoding.is_some_and(|encoding| {
-        !encoding.as_bytes().is_empty() && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    })
 }

@@ -11,25 +11,16 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::draft::Draft;
-use super::framing::{Sse, Whole};
+use super::framing::{Cutter, Encoded, Framing, Inflate, Stop};
 use super::hide::{Hide, Span};
-use crate::dialect::{Flags, openai};
-
-/// How an answer is cut into what a dialect reads.
-#[derive(Debug)]
-pub(super) enum Framing {
-    /// Server-sent events.
-    Events(Sse),
-    /// One body, read when it is whole.
-    Whole(Whole),
-    /// Not understood: bytes and time only.
-    Opaque,
-}
+use crate::dialect::{Flags, Streams, openai};
 
 /// The watcher of one answer.
 #[derive(Debug)]
 pub(super) struct Watch {
     framing: Framing,
+    /// Decodes what the framing reads, where the answer is compressed.
+    inflate: Option<Inflate>,
     hide: Option<Hide>,
     spans: Vec<Span>,
 }
@@ -54,7 +45,23 @@ pub(super) enum Close {
 
 impl Watch {
     pub(super) fn new(framing: Framing, hiding: bool) -> Self {
-        Self { framing, hide: hiding.then(Hide::default), spans: Vec::new() }
+        Self { framing, inflate: None, hide: hiding.then(Hide::default), spans: Vec::new() }
+    }
+
+    /// The same for an answer that may be compressed; of one that is nothing can be taken out.
+    pub(super) fn through(self, encoded: Encoded) -> Self {
+        match encoded {
+            Encoded::Plain => self,
+            Encoded::Readable(inflate) => Self { inflate: Some(inflate), hide: None, ..self },
+            Encoded::Unreadable => Self { framing: Framing::Opaque, hide: None, ..self },
+        }
+    }
+
+    /// How one more event would be cut, where all so far are whole and the client could read it.
+    pub(super) fn between_events(&self) -> Option<Streams> {
+        let Framing::Stream(stream) = &self.framing else { return None };
+        let between = self.inflate.is_none() && stream.pending().is_empty() && !stream.truncated();
+        between.then(|| stream.streams())
     }
 
     /// Whether bytes may be taken out, so that the length is not known beforehand.
@@ -71,7 +78,7 @@ impl Watch {
             None => out.push_back(chunk),
             Some(hide) => {
                 let pending = match &self.framing {
-                    Framing::Events(sse) => sse.pending(),
+                    Framing::Stream(stream) => stream.pending(),
                     Framing::Whole(_) | Framing::Opaque => &[],
                 };
                 let length = chunk.len();
@@ -91,24 +98,43 @@ impl Watch {
 
     fn look(&mut self, draft: &mut Draft, chunk: &Bytes) -> Seen {
         self.spans.clear();
+        if !matches!(self.framing, Framing::Stream(_)) {
+            draft.event.data.delivered.frames += 1;
+        }
+        match self.inflate.take() {
+            Some(inflate) => self.look_into(draft, chunk, inflate),
+            None => self.read(draft, chunk),
+        }
+    }
+
+    /// Reads what a compressed chunk holds. Places in that are no places in the chunk.
+    fn look_into(&mut self, draft: &mut Draft, chunk: &[u8], mut inflate: Inflate) -> Seen {
+        let fed = inflate.feed(chunk, &mut |piece| {
+            self.read(draft, &Bytes::copy_from_slice(piece));
+        });
+        match fed {
+            Ok(()) => self.inflate = Some(inflate),
+            Err(Stop::TooMuch) => self.stop_reading(draft, "meter_truncated"),
+            Err(Stop::Broken) => self.stop_reading(draft, "meter_encoded"),
+        }
+        if draft.reading.done { Seen::Last(0) } else { Seen::More }
+    }
+
+    fn read(&mut self, draft: &mut Draft, piece: &Bytes) -> Seen {
         let Draft { event, reading, marks, route, .. } = draft;
         let delivered = &mut event.data.delivered;
-        let sse = match &mut self.framing {
-            Framing::Events(sse) => sse,
+        let stream = match &mut self.framing {
+            Framing::Stream(stream) => stream,
             Framing::Whole(whole) => {
-                delivered.frames += 1;
-                whole.push(chunk);
+                whole.push(piece);
                 return Seen::More;
             }
-            Framing::Opaque => {
-                delivered.frames += 1;
-                return Seen::More;
-            }
+            Framing::Opaque => return Seen::More,
         };
         let (spans, hide) = (&mut self.spans, self.hide.as_ref());
         let (mut contents, mut last) = (0, None);
-        sse.feed(chunk, &mut |event| {
-            route.dialect.read_answer(event.data, reading);
+        stream.feed(piece, &mut |event| {
+            route.dialect.read_answer(event.payload(), reading);
             let mut span = Span { start: event.start, end: event.end, hidden: false };
             if let Some(hide) = hide {
                 span.hidden = hide.may_take(span) && openai::is_usage_only_chunk(event.data);
@@ -116,9 +142,8 @@ impl Watch {
             }
             delivered.frames += u64::from(!span.hidden);
             contents += u64::from(reading.had_content);
-            if reading.done && last.is_none() {
-                last = Some(event.start.unwrap_or(0));
-            }
+            // What says that it is done and then goes on was not.
+            last = if reading.done { last.or(Some(event.start.unwrap_or(0))) } else { None };
         });
         if contents > 0 {
             delivered.content_frames += contents;
@@ -127,11 +152,16 @@ impl Watch {
         last.map_or(Seen::More, Seen::Last)
     }
 
-    fn give_up(&mut self, draft: &mut Draft) -> Seen {
-        draft.event.data.flag("meter_error");
+    fn stop_reading(&mut self, draft: &mut Draft, why: &'static str) {
+        draft.event.data.flag(why);
         draft.unread = true;
         self.framing = Framing::Opaque;
         self.spans.clear();
+    }
+
+    fn give_up(&mut self, draft: &mut Draft) -> Seen {
+        self.stop_reading(draft, "meter_error");
+        draft.meter.panicked();
         Seen::More
     }
 
@@ -153,14 +183,21 @@ impl Watch {
     }
 
     /// Reads the last event or the document; whether it was an event to be hidden.
-    fn read_end(&mut self, draft: &mut Draft, close: Close) -> bool {
+    fn read_end(&mut self, draft: &mut Draft, mut close: Close) -> bool {
+        if self.inflate.as_ref().is_some_and(|inflate| !inflate.is_whole()) && close == Close::Whole {
+            draft.reading.flag(Flags::METER_ERROR);
+            close = Close::Broken;
+        }
         match &mut self.framing {
-            Framing::Events(sse) => {
-                let hidden = read_last(sse, self.hide.as_ref(), (draft, close));
-                if sse.truncated() {
+            Framing::Stream(stream) => {
+                let hidden = read_last(stream, self.hide.as_ref(), (draft, close));
+                if stream.truncated() {
                     draft.reading.flag(Flags::METER_TRUNCATED);
-                    draft.unread = true;
                 }
+                if stream.damaged() {
+                    draft.reading.flag(Flags::METER_ERROR);
+                }
+                draft.unread |= stream.truncated() || stream.damaged();
                 return hidden;
             }
             Framing::Whole(whole) if whole.truncated() => {
@@ -168,7 +205,7 @@ impl Watch {
                 draft.unread = true;
             }
             Framing::Whole(whole) if close == Close::Whole || is_whole(whole.bytes()) => {
-                draft.route.dialect.read_answer(whole.bytes(), &mut draft.reading);
+                draft.route.dialect.read_answer(whole.bytes().into(), &mut draft.reading);
                 draft.reading.done = true;
             }
             Framing::Whole(_) | Framing::Opaque => draft.unread = true,
@@ -178,15 +215,15 @@ impl Watch {
 }
 
 /// Reads an event that the body ended without a blank line. Half an event says nothing, least of all that it is odd.
-fn read_last(sse: &mut Sse, hide: Option<&Hide>, (draft, close): (&mut Draft, Close)) -> bool {
+fn read_last(stream: &mut Cutter, hide: Option<&Hide>, (draft, close): (&mut Draft, Close)) -> bool {
     let Draft { event, reading, marks, route, .. } = draft;
     let delivered = &mut event.data.delivered;
     let mut hidden = false;
-    sse.finish(&mut |event| {
+    stream.finish(&mut |event| {
         if close == Close::Broken && !is_whole(event.data) {
             return;
         }
-        route.dialect.read_answer(event.data, reading);
+        route.dialect.read_answer(event.payload(), reading);
         let place = Span { start: None, end: 0, hidden: false };
         hidden = hide.is_some_and(|hide| hide.may_take(place)) && openai::is_usage_only_chunk(event.data);
         delivered.frames += u64::from(!hidden);

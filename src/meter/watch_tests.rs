@@ -9,11 +9,11 @@ use proptest::prelude::{Just, ProptestConfig, any, prop_assert, prop_assert_eq, 
 use proptest::test_runner::TestRunner;
 use tempfile::TempDir;
 
-use super::framing::{Sse, Whole};
-use super::watch::{Close, Framing, Seen, Watch};
+use super::framing::{Cutter, Framing, Sse, Whole};
+use super::watch::{Close, Seen, Watch};
 use super::{Arrival, Content, Exchange, Meter};
 use crate::config::{self, Config, Sources};
-use crate::dialect::{Ask, AskError, Dialect, Operation, Reading, Route};
+use crate::dialect::{Ask, AskError, Dialect, Operation, Payload, Reading, Route};
 use crate::guard::{Guard, Wants};
 use crate::metrics::Metrics;
 use crate::spool::Spool;
@@ -77,8 +77,8 @@ impl Dialect for Faulty {
         Err(AskError::NotJson)
     }
 
-    fn read_answer(&self, payload: &[u8], _: &mut Reading) {
-        assert!(!payload.ends_with(b"3"), "a defect");
+    fn read_answer(&self, payload: Payload<'_>, _: &mut Reading) {
+        assert!(!payload.data.ends_with(b"3"), "a defect");
     }
 }
 
@@ -94,7 +94,7 @@ fn a_defect_in_a_dialect_costs_the_client_nothing_and_flags_the_event() {
         for hiding in [false, true] {
             let mut exchange = ground.exchange(Some(&Faulty));
             let draft = exchange.draft().unwrap();
-            let mut watch = Watch::new(Framing::Events(Sse::default()), hiding);
+            let mut watch = Watch::new(Framing::Stream(Cutter::Events(Sse::default())), hiding);
             let mut out = VecDeque::new();
             for chunk in cut(wire, size) {
                 assert_eq!(watch.chunk(draft, chunk, &mut out), Seen::More);
@@ -105,6 +105,7 @@ fn a_defect_in_a_dialect_costs_the_client_nothing_and_flags_the_event() {
             assert!(draft.event.data.flags.contains(&"meter_error".into()) && draft.unread);
         }
     }
+    assert_eq!(ground.meter.panics(), 2 * wire.len() as u64);
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn bytes_and_frames_are_what_the_client_got_and_unhidden_frames_pass_one_to_one(
         let (frames, contents) = visible.fold((0, 0), |sum, block| (sum.0 + block.1, sum.1 + block.2));
         let mut exchange = ground.exchange(None);
         let draft = exchange.draft().unwrap();
-        let mut watch = Watch::new(Framing::Events(Sse::default()), hiding);
+        let mut watch = Watch::new(Framing::Stream(Cutter::Events(Sse::default())), hiding);
         let mut out = VecDeque::new();
         for chunk in cut(wire.as_bytes(), size) {
             watch.chunk(draft, chunk, &mut out);
@@ -163,11 +164,11 @@ fn the_last_event_begins_where_it_does_in_what_passes() {
     let draft = exchange.draft().unwrap();
     let wire = Bytes::from(format!("{CONTENT}\n\n{USAGE}\n\ndata: [DONE]\n\n"));
     let mut out = VecDeque::new();
-    let mut watch = Watch::new(Framing::Events(Sse::default()), true);
+    let mut watch = Watch::new(Framing::Stream(Cutter::Events(Sse::default())), true);
     assert_eq!(watch.chunk(draft, wire.clone(), &mut out), Seen::Last(0), "places have moved: nothing may go early");
     let mut exchange = ground.exchange(None);
     let draft = exchange.draft().unwrap();
-    let mut watch = Watch::new(Framing::Events(Sse::default()), false);
+    let mut watch = Watch::new(Framing::Stream(Cutter::Events(Sse::default())), false);
     let at = wire.len() - "data: [DONE]\n\n".len();
     assert_eq!(watch.chunk(draft, wire, &mut VecDeque::new()), Seen::Last(at));
 }
@@ -175,7 +176,7 @@ fn the_last_event_begins_where_it_does_in_what_passes() {
 #[test]
 fn half_of_the_last_event_or_document_says_nothing() {
     let ground = Ground::new();
-    for framing in [Framing::Events(Sse::default()), Framing::Whole(Whole::default())] {
+    for framing in [Framing::Stream(Cutter::Events(Sse::default())), Framing::Whole(Whole::default())] {
         let document = matches!(framing, Framing::Whole(_));
         let mut exchange = ground.exchange(None);
         let draft = exchange.draft().unwrap();

@@ -17,6 +17,8 @@ pub struct Price {
     pub cache_read: Option<NanoUsd>,
     /// Input tokens written to the provider's cache.
     pub cache_write: Option<NanoUsd>,
+    /// Of those, tokens written to be kept for an hour. Without its own price it costs what `cache_write` costs.
+    pub cache_write_1h: Option<NanoUsd>,
     /// Output tokens spent on reasoning.
     pub reasoning: Option<NanoUsd>,
 }

@@ -36,6 +36,8 @@ pub enum Blame {
     Upstream,
     /// The client's.
     Client,
+    /// Nobody's: this process ends.
+    Ours,
 }
 
 /// What happened.
@@ -63,6 +65,8 @@ pub enum Cause {
     ClientTooLarge(u64),
     /// The request cannot be forwarded, and why.
     NotForwardable(Reject),
+    /// This process ends.
+    ShuttingDown,
 }
 
 /// A call that failed.
@@ -80,6 +84,11 @@ impl Failure {
         Self { step, cause, source: None }
     }
 
+    /// An answer under way is cut, for this process ends.
+    pub fn shutting_down() -> Self {
+        Self::new(Step::Body, Cause::ShuttingDown)
+    }
+
     pub(super) fn with(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
@@ -89,6 +98,7 @@ impl Failure {
     pub fn blame(&self) -> Blame {
         match self.cause {
             Cause::ClientBroke | Cause::ClientTooLarge(_) | Cause::NotForwardable(_) => Blame::Client,
+            Cause::ShuttingDown => Blame::Ours,
             _ => Blame::Upstream,
         }
     }
@@ -106,6 +116,7 @@ impl Failure {
             Cause::ClientBroke => "client_body_broken",
             Cause::ClientTooLarge(_) => "client_body_too_large",
             Cause::NotForwardable(reject) => reject.row().code,
+            Cause::ShuttingDown => "shutdown",
         }
     }
 
@@ -118,6 +129,17 @@ impl Failure {
             Cause::ClientBroke => Reject::BodyBroken,
             Cause::ClientTooLarge(limit) => Reject::BodyTooLarge { limit: *limit },
             Cause::NotForwardable(reject) => reject.clone(),
+            Cause::ShuttingDown => Reject::ShuttingDown,
+        }
+    }
+
+    /// What the client is told in the middle of a stream, where the fault is not its own.
+    pub fn mid_stream(&self) -> Option<Reject> {
+        match (self.blame(), &self.cause) {
+            (Blame::Client, _) => None,
+            (Blame::Ours, _) => Some(Reject::ShuttingDown),
+            (_, Cause::IdleTimeout) => Some(Reject::UpstreamStalled),
+            _ => Some(Reject::UpstreamCut),
         }
     }
 

@@ -6,6 +6,7 @@
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 
 use super::error::UpstreamsError;
@@ -26,7 +27,7 @@ pub enum PassCredential {
 pub enum Encoding {
     /// Not at all, so that it can be read on the way.
     Identity,
-    /// As the client asked.
+    /// As the client asked, as far as it can be read on the way.
     AsAsked,
 }
 
@@ -56,7 +57,7 @@ static FRAMING: [HeaderName; 3] = [HOST, CONTENT_LENGTH, EXPECT];
 static OWN_ORGANIZATION: [HeaderName; 2] = header::OWN_ORGANIZATION;
 static TRACE: [HeaderName; 3] = header::TRACE;
 static KEYS: [HeaderName; 4] = header::KEY_HEADERS;
-static ACCOUNT: [HeaderName; 2] = header::PROVIDER_ACCOUNT;
+static ACCOUNT: [HeaderName; 3] = header::PROVIDER_ACCOUNT;
 
 impl Rewrite {
     pub(super) fn new(config: &config::Upstream) -> Result<Self, UpstreamsError> {
@@ -84,13 +85,20 @@ impl Rewrite {
         let nominated = Nominated::by(from);
         let mut headers = HeaderMap::with_capacity(from.len() + 2);
         for (name, value) in from {
-            if self.travels(name, credential) && !nominated.contains(name) {
+            if !self.travels(name, credential) || nominated.contains(name) {
+                continue;
+            }
+            if *name == SEC_WEBSOCKET_PROTOCOL && credential == ClientCredential::Strip {
+                headers.extend(without_key(value).map(|value| (name.clone(), value)));
+            } else {
                 headers.append(name.clone(), value.clone());
             }
         }
-        if encoding == Encoding::Identity {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        }
+        let encoding = match encoding {
+            Encoding::Identity => None,
+            Encoding::AsAsked => readable_codings(from),
+        };
+        headers.insert(ACCEPT_ENCODING, encoding.unwrap_or(HeaderValue::from_static("identity")));
         if let Some((name, value)) = &self.credential {
             headers.insert(name.clone(), value.clone());
         }
@@ -126,6 +134,38 @@ impl<'h> Nominated<'h> {
     pub(super) fn names(&self) -> impl Iterator<Item = HeaderName> {
         self.0.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
     }
+}
+
+/// The protocols that a WebSocket's client offers, without those by which browsers say their key and account.
+fn without_key(offers: &HeaderValue) -> Option<HeaderValue> {
+    let offers = offers.to_str().ok()?.split(',').map(str::trim);
+    let is_account = |offer: &&str| header::ACCOUNT_PROTOCOLS.iter().any(|prefix| offer.starts_with(prefix));
+    let kept: Vec<&str> = offers.filter(|offer| !is_account(offer)).collect();
+    HeaderValue::from_str(&kept.join(", ")).ok().filter(|kept| !kept.is_empty())
+}
+
+/// Asks for a WebSocket, or agrees to one, without compression: its frames are to be read on the way.
+pub(super) fn set_upgrade(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+}
+
+/// Whether the protocol changes to a WebSocket.
+pub(super) fn to_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// What the client accepts, in its own order and weights, without what we could not read. A client that says nothing
+/// gets nothing compressed.
+fn readable_codings(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    let readable = |item: &&str| {
+        let coding = item.split(';').next().unwrap_or_default().trim();
+        header::READABLE_CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding))
+    };
+    let kept: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).filter(readable).collect();
+    HeaderValue::from_str(&kept.join(", ")).ok().filter(|_| !kept.is_empty())
 }
 
 fn is_credential(name: &HeaderName) -> bool {

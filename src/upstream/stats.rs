@@ -95,6 +95,7 @@ impl Counters {
             Cause::Reset => &self.resets,
             Cause::Invalid => &self.invalid_answers,
             Cause::ClientBroke | Cause::ClientTooLarge(_) | Cause::NotForwardable(_) => &self.client_failures,
+            Cause::ShuttingDown => return,
         });
     }
 

@@ -5,10 +5,16 @@ mod audit;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod compressed;
+#[cfg(test)]
 #[cfg(feature = "control")]
 mod control;
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod cuts;
+#[cfg(test)]
+mod dialects;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
@@ -19,6 +25,10 @@ mod events;
 mod inject;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod openai;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
@@ -31,7 +41,11 @@ mod readme;
 #[cfg(feature = "kafka")]
 mod real;
 #[cfg(test)]
+mod realtime;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod sdks;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
@@ -39,6 +53,8 @@ mod shape;
 #[cfg(test)]
 #[cfg(feature = "kafka")]
 mod soak;
+#[cfg(test)]
+mod storage;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]

@@ -25,12 +25,13 @@ fn table(name: &str) -> BTreeSet<String> {
 
 /// Every key of a configuration, as dotted paths; what a table row describes as one is not entered.
 fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    const WHOLE: [&str; 7] = [
+    const WHOLE: [&str; 8] = [
         "upstreams[].credential",
         "limits.organization",
         "limits.overall",
         "events.kafka.properties",
         "prices",
+        "tokenizers",
         "control.admin_key",
         "control.guard_secret",
     ];
@@ -65,6 +66,12 @@ fn the_event_table_lists_exactly_the_fields_of_the_schema() {
     let fields = schema["$defs"]["UsageData"]["properties"].as_object().unwrap();
     let fields: BTreeSet<_> = fields.keys().cloned().collect();
     assert_eq!(table("event"), fields);
+}
+
+#[test]
+fn the_dialects_table_lists_exactly_the_names_that_events_may_have() {
+    let names: BTreeSet<_> = tollgate::dialect::names().into_iter().map(str::to_owned).collect();
+    assert_eq!(table("dialects"), names);
 }
 
 #[test]

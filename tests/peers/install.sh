@@ -3,7 +3,7 @@
 #   compiler  for a build without Kafka     build  for the whole build     tests  for the tests, with their real peers
 #
 # Compiler, OpenSSL and zlib headers, Java, Maven and PostgreSQL come as Debian packages, only those that are missing. All else (Kafka's
-# jars, the llama.cpp server and its model, the Python and Node.js clients, promtool) goes into ${TOLLGATE_CACHE:-~/.cache/tollgate},
+# jars, the llama.cpp server and its model, the official Python and Node.js clients, promtool) goes into ${TOLLGATE_CACHE:-~/.cache/tollgate},
 # outside the tree. Each part carries a stamp of what it was made from: a second run takes less than a second, and only
 # a changed part is made again.
 set -euo pipefail
@@ -29,6 +29,7 @@ install_peers() {
   flock 9 # two clones may test at once
   part kafka "$kafka_version $(java -version 2>&1) $(cat pom.xml kafka.sh)"
   part python "$(command -v python3; python3 --version; cat requirements.txt)"
+  part sdks "$(command -v python3; python3 --version; cat sdks/requirements.txt)"
   part model "$(cat tiny-model.py requirements.txt)"
   part node "$(cat package.json package-lock.json requirements.txt)"
   part promtool "$(command -v promtool || true)"
@@ -112,6 +113,12 @@ make_python() {
   rm -rf "$peers/python"
   python3 -m venv "$peers/python"
   "$python" -m pip install -q --disable-pip-version-check --only-binary :all: -r requirements.txt >&2
+}
+
+make_sdks() {
+  rm -rf "$peers/sdks"
+  python3 -m venv "$peers/sdks"
+  "$peers/sdks/bin/python" -m pip install -q --disable-pip-version-check --only-binary :all: -r sdks/requirements.txt >&2
 }
 
 make_model() {

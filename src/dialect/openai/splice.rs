@@ -40,7 +40,7 @@ struct Chunk<'a> {
 
 /// The request with `stream_options.include_usage` set; `None` when it is no stream, asks already, or cannot be changed
 /// safely.
-pub fn ask_for_usage(body: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn ask_for_usage(body: &[u8]) -> Option<Vec<u8>> {
     let request: Request<'_> = lenient::whole_object(body)?;
     if request.stream != Some(true) {
         return None;
@@ -66,7 +66,7 @@ pub fn is_usage_only_chunk(data: &[u8]) -> bool {
 }
 
 fn set_include_usage(body: &[u8], options: &RawValue) -> Option<Vec<u8>> {
-    let fields: StreamOptions<'_> = lenient::whole_object(options.get().as_bytes())?;
+    let fields: StreamOptions<'_> = lenient::inner_object(options)?;
     match fields.include_usage {
         None => {
             let start = position(body, options)?;

@@ -8,7 +8,7 @@ fn ask(body: &str) -> Result<Ask, AskError> {
 fn read(payloads: &[&str]) -> Reading {
     let mut reading = Reading::default();
     for payload in payloads {
-        OpenAi.read_answer(payload.as_bytes(), &mut reading);
+        OpenAi.read_answer(payload.as_bytes().into(), &mut reading);
     }
     reading
 }
@@ -248,9 +248,9 @@ fn what_cannot_be_understood_is_flagged_and_costs_nothing_else() {
         assert_eq!(reading.usage().unwrap().input_tokens, Some(3), "{odd}");
     }
     let mut reading = Reading::default();
-    OpenAi.read_answer(b"{\"model\":\"\xff\",\"choices\":[]}", &mut reading);
+    OpenAi.read_answer(b"{\"model\":\"\xff\",\"choices\":[]}".as_slice().into(), &mut reading);
     assert!(reading.flags().contains(Flags::METER_ERROR));
-    OpenAi.read_answer(&b"[".repeat(1_000_000), &mut reading);
+    OpenAi.read_answer(b"[".repeat(1_000_000).as_slice().into(), &mut reading);
     assert!(read(&[""]).flags() == Flags::default());
 }
 
@@ -258,5 +258,35 @@ fn what_cannot_be_understood_is_flagged_and_costs_nothing_else() {
 fn a_cost_that_the_provider_states_is_noted() {
     let cost = |cost: &str| read(&[&format!(r#"{{"usage":{{"prompt_tokens":1,"cost":{cost}}}}}"#)]).provider_cost;
     assert_eq!(cost("0.000125").map(|cost| cost.0), Some(125_000));
-    assert_eq!(cost(r#"{"total_cost":1}"#), None);
+    assert_eq!(cost(r#"{"total_cost":1}"#).map(|cost| cost.0), Some(1_000_000_000));
+    assert_eq!(cost(r#"{"request_cost":1}"#), None);
+}
+
+#[test]
+fn a_plain_whole_answer_is_read_as_the_full_parse_reads_it() {
+    let plain = r#"{"id":"x","model":"m","choices":[{"index":0,"message":{"content":"hi \" é"},"finish_reason":"stop"},
+        {"message":{},"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7},"error":null}"#;
+    let (mut quick, mut full) = (Reading::default(), Reading::default());
+    assert!(super::whole::read(plain.as_bytes(), &mut quick));
+    super::answer::read(plain.as_bytes(), &mut full);
+    assert_eq!(format!("{quick:?}"), format!("{full:?}"));
+    assert_eq!(quick.finish_reasons, ["stop", "length"]);
+}
+
+#[test]
+fn whatever_is_not_plain_is_left_to_the_full_parse() {
+    let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":4}"#;
+    for odd in [
+        format!(r#"{{"model":"m","choices":[{{"message":{{}},"finish_reason":"stop"}}],{usage},"error":{{}}}}"#),
+        format!(r#"{{"model":"m","choices":[{{"message":{{}},"finish_reason":null}}],{usage}}}"#),
+        format!(r#"{{"model":7,"choices":[{{"message":{{}},"finish_reason":"stop"}}],{usage}}}"#),
+        r#"{"model":"m","choices":[{"message":{},"finish_reason":"stop"}],"usage":null}"#.to_owned(),
+        r#"{"model":"m","choices":[{"message":{},"finish_reason":"stop"}],"usage":{}}"#.to_owned(),
+        r#"{"model":"m","choices":[{"message":{},"finish_reason":"stop"}]}"#.to_owned(),
+        format!(r#"["message","m",{usage}]"#),
+    ] {
+        let mut reading = Reading::default();
+        assert!(!super::whole::read(odd.as_bytes(), &mut reading), "{odd}");
+        assert!(reading.finish_reasons.is_empty() && reading.model_served.is_none(), "{odd}");
+    }
 }

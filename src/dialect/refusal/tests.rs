@@ -1,8 +1,11 @@
+use std::fmt::Write;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::{Style, go_duration, mid_stream, render, whole_seconds};
+use super::limits::{go_duration, whole_seconds};
+use super::{Style, mid_stream, render};
+use crate::dialect::Streams;
 use crate::reject::{Denial, LimitState, Limited, Reject};
 use crate::types::{RequestId, Timestamp};
 
@@ -40,7 +43,7 @@ fn an_unknown_key_looks_to_openai_clients_as_openai_says_it() {
 #[test]
 fn every_reason_for_a_401_has_the_same_body() {
     let all = [Denial::NoKey, Denial::UnknownKey, Denial::Expired, Denial::Disabled, Denial::Secret];
-    for style in [Style::OpenAi, Style::Anthropic] {
+    for style in ALL {
         let first = shown(style, &Reject::Unauthorized(Denial::NoKey));
         assert!(all.iter().all(|denial| shown(style, &Reject::Unauthorized(*denial)) == first));
     }
@@ -124,13 +127,72 @@ fn types_follow_the_status_in_both_styles() {
     assert!(shown(Style::OpenAi, &Reject::BodyTooLarge { limit: 9 }).1.contains("The limit is 9 bytes."));
 }
 
+const ALL: [Style; 9] = [
+    Style::OpenAi,
+    Style::Anthropic,
+    Style::Google,
+    Style::Bedrock,
+    Style::Cohere,
+    Style::Ollama,
+    Style::UsageGuard,
+    Style::LlmStudio,
+    Style::BrConnector,
+];
+
+/// Every style's refusals and stream ends, as they stand on the wire.
 #[test]
-fn a_stream_is_ended_by_one_event() {
-    let id: RequestId = serde_json::from_str("\"req_1\"").unwrap();
-    let event = mid_stream(Style::OpenAi, &Reject::BudgetSpent, &id);
-    assert!(event.starts_with(b"data: {\"error\":{") && event.ends_with(b"}}\n\n"));
-    let event = mid_stream(Style::Anthropic, &Reject::BudgetSpent, &id);
-    assert!(event.starts_with(b"event: error\ndata: {\"type\":\"error\",") && event.ends_with(b"}\n\n"));
+fn every_style_says_it_in_its_own_words() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/refusals.txt");
+    let mut text = String::new();
+    for style in ALL {
+        for reject in [
+            Reject::Unauthorized(Denial::UnknownKey),
+            Reject::ModelForbidden,
+            Reject::NoRoute,
+            Reject::BodyTooLarge { limit: 9 },
+            limited(Limited::Requests, Some(Duration::from_secs(2))),
+            Reject::BudgetSpent,
+            Reject::SpoolFull,
+            Reject::UpstreamTimeout,
+        ] {
+            let (status, body, headers) = shown(style, &reject);
+            let headers = lines(&headers).join("\n");
+            writeln!(text, "{style:?}: {}\n{headers}\n{body}\n", status.as_u16()).unwrap();
+        }
+        for streams in [Streams::Events, Streams::Lines, Streams::Frames, Streams::Objects] {
+            let event = mid_stream(style, streams, &Reject::UpstreamCut, "req_1");
+            let event = event.map_or_else(|| "none".to_owned(), |event| event.escape_ascii().to_string());
+            writeln!(text, "{style:?} in a stream of {streams:?}: {event}").unwrap();
+        }
+        text.push('\n');
+    }
+    if std::env::var_os("TOLLGATE_TEST_BLESS").is_some() {
+        std::fs::write(golden, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(golden).unwrap());
+}
+
+#[test]
+fn brconnectors_clients_know_400_alone_for_what_they_did_wrong() {
+    for reject in [Reject::Unauthorized(Denial::NoKey), Reject::ModelForbidden, Reject::NoRoute, Reject::BudgetSpent] {
+        assert_eq!(shown(Style::BrConnector, &reject).0, 400, "{reject:?}");
+    }
+    assert_eq!(shown(Style::BrConnector, &limited(Limited::Tokens, Some(Duration::ZERO))).0, 429, "waiting helps");
+}
+
+#[test]
+fn an_exception_frame_is_sound() {
+    let frame = mid_stream(Style::Bedrock, Streams::Frames, &Reject::ShuttingDown, "req_1").unwrap();
+    let number = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap()) as usize;
+    let crc = |bytes: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum() as usize
+    };
+    assert_eq!((number(0), number(8)), (frame.len(), crc(&frame[..8])));
+    assert_eq!(number(frame.len() - 4), crc(&frame[..frame.len() - 4]));
+    let payload = &frame[12 + number(4)..frame.len() - 4];
+    assert_eq!(payload, br#"{"message":"This instance is shutting down. Try again."}"#);
 }
 
 #[test]

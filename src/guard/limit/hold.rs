@@ -21,23 +21,23 @@ impl Hold {
         Self { scope, charged: None }
     }
 
-    pub(super) fn take_tokens(&mut self, tokens: u64) -> Result<(), LimitState> {
+    pub(super) fn take_tokens(&mut self, tokens: u64, now: Instant) -> Result<(), LimitState> {
         if let Some(bucket) = &mut self.scope.lock().tokens {
-            bucket.take(tokens, Instant::now())?;
+            bucket.take(tokens, now)?;
             self.charged = Some(tokens);
         }
         Ok(())
     }
 
-    pub(super) fn take_request(&mut self) -> Result<Option<RateView>, LimitState> {
-        self.scope.lock().requests.as_mut().map(|rate| rate.take(Instant::now())).transpose()
+    pub(super) fn take_request(&mut self, now: Instant) -> Result<Option<RateView>, LimitState> {
+        self.scope.lock().requests.as_mut().map(|rate| rate.take(now)).transpose()
     }
 
     /// Corrects the tokens taken to those used. Does nothing where none were taken.
-    pub(super) fn settle(&mut self, used: u64) {
+    pub(super) fn settle(&mut self, used: u64, now: Instant) {
         let Some(charged) = &mut self.charged else { return };
         if let Some(bucket) = &mut self.scope.lock().tokens {
-            bucket.settle(*charged, used, Instant::now());
+            bucket.settle(*charged, used, now);
         }
         *charged = used;
     }

@@ -92,14 +92,15 @@ mod tests {
     use crate::types::Limits;
     use std::sync::Arc;
     use std::time::Duration;
+    use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_ids_stays_bounded_and_idle_scopes_are_let_go() {
-        let limits = Limits { requests_per_minute: Some(10), ..Limits::default() };
+        let (limits, now) = (Limits { requests_per_minute: Some(10), ..Limits::default() }, Instant::now());
         let registry = Registry::with_capacity(8);
         for id in 0..100 {
-            let mut hold = registry.scope(&id).enter(limits).unwrap();
-            let _ = hold.take_request();
+            let mut hold = registry.scope(&id).enter(limits, now).unwrap();
+            let _ = hold.take_request(now);
         }
         assert_eq!((registry.len(), registry.shared_uses()), (8, 92));
         assert!(Arc::ptr_eq(&registry.scope(&98), &registry.scope(&99)));

@@ -6,6 +6,8 @@
 //! to ten seconds late, which `retry_after` and `reset` take into account.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -31,17 +33,19 @@ pub(super) struct RequestRate {
     whole_at: Instant,
 }
 
-/// Time since the start, rounded down to whole steps.
-#[derive(Clone, Copy, Debug)]
+/// Time since the start, rounded down to whole steps. The limiter reads it more than once for a request, so it stands
+/// still until it is told what time it is.
+#[derive(Clone, Debug)]
 struct StepClock {
     start: Instant,
+    steps: Arc<AtomicU32>,
 }
 
 impl RequestRate {
     pub(super) fn new(limit: u32, now: Instant) -> Self {
-        let clock = StepClock { start: now };
+        let clock = StepClock { start: now, steps: Arc::default() };
         let cells = NonZeroU32::new(limit).map(|limit| {
-            RateLimiter::direct_with_clock(Quota::per_minute(limit), clock)
+            RateLimiter::direct_with_clock(Quota::per_minute(limit), clock.clone())
                 .with_middleware::<StateInformationMiddleware>()
         });
         Self { limit, clock, cells, whole_at: now }
@@ -53,18 +57,19 @@ impl RequestRate {
             *self = Self::new(self.limit, now);
         }
         let Some(cells) = &self.cells else { return Err(never()) };
+        self.clock.set(now);
         let cell = Quota::per_minute(NonZeroU32::new(self.limit).unwrap_or(NonZeroU32::MIN)).replenish_interval();
         match cells.check() {
             Ok(after) => {
                 let remaining = after.remaining_burst_capacity();
-                let reset = self.clock.until(self.clock.now() + cell * (self.limit - remaining));
+                let reset = self.clock.until(self.clock.now() + cell * (self.limit - remaining), now);
                 self.whole_at = now + reset;
                 Ok(RateView { limit: self.limit.into(), remaining: remaining.into(), reset })
             }
             Err(refusal) => {
                 let earliest = refusal.earliest_possible();
-                let reset = self.clock.until(earliest + cell * (self.limit - 1));
-                let retry_after = Some(self.clock.until(earliest));
+                let reset = self.clock.until(earliest + cell * (self.limit - 1), now);
+                let retry_after = Some(self.clock.until(earliest, now));
                 let limit = self.limit.into();
                 Err(LimitState { what: Limited::Requests, limit, remaining: 0, retry_after, reset })
             }
@@ -76,7 +81,7 @@ impl RequestRate {
         if limit == self.limit {
             return;
         }
-        let left = if self.is_whole(now) { self.limit } else { self.drain() };
+        let left = if self.is_whole(now) { self.limit } else { self.drain(now) };
         // Rounded up, so that limits changing to and fro never yield a request more.
         let used = (u64::from(limit) * u64::from(self.limit - left)).div_ceil(self.limit.max(1).into());
         *self = Self::new(limit, now);
@@ -93,18 +98,24 @@ impl RequestRate {
     }
 
     /// How many requests are left. Takes one of them, so it is for a limiter about to be replaced.
-    fn drain(&self) -> u32 {
+    fn drain(&self, now: Instant) -> u32 {
+        self.clock.set(now);
         let taken = self.cells.as_ref().and_then(|cells| cells.check().ok());
         taken.map_or(0, |after| (after.remaining_burst_capacity() + 1).min(self.limit))
     }
 }
 
 impl StepClock {
+    fn set(&self, now: Instant) {
+        let steps = now.saturating_duration_since(self.start).as_secs() / STEP.as_secs();
+        self.steps.store(u32::try_from(steps).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
     /// From now to the step at which the limiter sees the given time as come.
-    fn until(self, time: Duration) -> Duration {
+    fn until(&self, time: Duration, now: Instant) -> Duration {
         let steps = time.as_nanos().div_ceil(STEP.as_nanos());
         let seen_at = STEP.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX));
-        seen_at.saturating_sub(self.start.elapsed())
+        seen_at.saturating_sub(now.saturating_duration_since(self.start))
     }
 }
 
@@ -112,8 +123,7 @@ impl Clock for StepClock {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        let steps = self.start.elapsed().as_nanos() / STEP.as_nanos();
-        STEP.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+        STEP.saturating_mul(self.steps.load(Ordering::Relaxed))
     }
 }
 

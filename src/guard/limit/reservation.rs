@@ -4,6 +4,8 @@
 //! goes back, except a request already counted by a narrower scope: the rate limiter takes nothing back, which is why
 //! it comes last. A request refused for its organization or overall thus costs its own key one request.
 
+use tokio::time::Instant;
+
 use super::hold::Hold;
 use super::{Limited, RateView};
 use crate::reject::LimitState;
@@ -31,11 +33,13 @@ impl Reservation {
     pub(super) fn take(scopes: [Option<Limited>; 3], need: Need) -> Result<Self, LimitState> {
         let tightest = scopes.iter().flatten().filter_map(|(_, limits)| limits.tokens_per_minute).min();
         let tokens = tightest.map(|limit| need.tokens(limit));
-        let mut holds = enter(scopes)?;
-        match charge(&mut holds, tokens.unwrap_or(0)) {
+        // One look at the clock for all: it costs as much as everything else here.
+        let now = Instant::now();
+        let mut holds = enter(scopes, now)?;
+        match charge(&mut holds, tokens.unwrap_or(0), now) {
             Ok(rate) => Ok(Self { holds, tokens, rate }),
             Err(state) => {
-                settle(&mut holds, 0);
+                settle(&mut holds, 0, now);
                 Err(state)
             }
         }
@@ -50,7 +54,7 @@ impl Reservation {
     }
 
     pub(in crate::guard) fn settle(&mut self, used: u64) {
-        settle(&mut self.holds, used);
+        settle(&mut self.holds, used, Instant::now());
     }
 }
 
@@ -62,29 +66,29 @@ impl Need {
     }
 }
 
-fn enter(scopes: [Option<Limited>; 3]) -> Result<Holds, LimitState> {
+fn enter(scopes: [Option<Limited>; 3], now: Instant) -> Result<Holds, LimitState> {
     let mut holds = [const { None }; 3];
     for (hold, (scope, limits)) in holds.iter_mut().zip(scopes.into_iter().flatten()) {
-        *hold = Some(scope.enter(limits)?);
+        *hold = Some(scope.enter(limits, now)?);
     }
     Ok(holds)
 }
 
 /// Takes tokens, then requests, and says how the tightest limit on requests stands.
-fn charge(holds: &mut Holds, tokens: u64) -> Result<Option<RateView>, LimitState> {
+fn charge(holds: &mut Holds, tokens: u64, now: Instant) -> Result<Option<RateView>, LimitState> {
     for hold in holds.iter_mut().flatten() {
-        hold.take_tokens(tokens)?;
+        hold.take_tokens(tokens, now)?;
     }
     let mut tightest: Option<RateView> = None;
     for hold in holds.iter_mut().flatten() {
-        let rate = hold.take_request()?;
+        let rate = hold.take_request(now)?;
         tightest = tightest.into_iter().chain(rate).min_by_key(|rate| rate.remaining);
     }
     Ok(tightest)
 }
 
-fn settle(holds: &mut Holds, used: u64) {
+fn settle(holds: &mut Holds, used: u64, now: Instant) {
     for hold in holds.iter_mut().flatten() {
-        hold.settle(used);
+        hold.settle(used, now);
     }
 }

@@ -33,9 +33,9 @@ pub(super) struct Used {
 
 impl Scope {
     /// One more request in flight, held to these limits from now on.
-    pub(super) fn enter(self: &Arc<Self>, limits: Limits) -> Result<Hold, LimitState> {
+    pub(super) fn enter(self: &Arc<Self>, limits: Limits, now: Instant) -> Result<Hold, LimitState> {
         let mut used = self.lock();
-        used.hold_to(limits, Instant::now());
+        used.hold_to(limits, now);
         used.check_in_flight()?;
         used.in_flight += 1;
         Ok(Hold::new(Arc::clone(self)))

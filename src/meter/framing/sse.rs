@@ -7,23 +7,11 @@
 
 use memchr::memchr2;
 
+use super::Event;
+
 /// The longest event that is read, in bytes.
 pub(super) const MAX: usize = 256 * 1024;
 const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// One event with data. Comments and blocks without data are no events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event<'a> {
-    /// Its data lines, joined by LF.
-    pub data: &'a [u8],
-    /// Its name, from the last `event` line.
-    pub name: Option<&'a [u8]>,
-    /// Where in this chunk it begins; `None` when it began in an earlier one.
-    pub start: Option<usize>,
-    /// The first byte of this chunk after its blank line. When a chunk ends between the CR and the LF of that line, the
-    /// LF is nobody's and comes first in the next chunk.
-    pub end: usize,
-}
 
 /// The scanner of one stream.
 #[derive(Default)]

@@ -2,10 +2,12 @@
 //! and a client that can leave when it likes.
 
 pub(crate) mod client;
+pub(crate) mod frames;
 pub(crate) mod mock;
 pub(crate) mod world;
 
 pub(crate) use client::{Client, Got};
+pub(crate) use frames::{aws_event, aws_exception};
 pub(crate) use mock::{Asked, Mock, Reply};
 pub(crate) use world::World;
 

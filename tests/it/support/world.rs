@@ -24,6 +24,7 @@ pub(crate) struct World {
 /// How a world is made.
 pub(crate) struct Builder {
     upstream: String,
+    credential: &'static str,
     upstream_extra: String,
     keys: Option<String>,
     extra: String,
@@ -33,8 +34,14 @@ pub(crate) struct Builder {
 impl World {
     /// A world in front of this upstream: mode `open`, spool and file sink, no limits.
     pub(crate) fn before(upstream: &Mock) -> Builder {
+        Self::before_url(&upstream.url())
+    }
+
+    /// As [`World::before`], for an upstream that is no mock.
+    pub(crate) fn before_url(upstream: &str) -> Builder {
         Builder {
-            upstream: upstream.url(),
+            upstream: upstream.to_owned(),
+            credential: "  credential: { value: sk-upstream }\n",
             upstream_extra: String::new(),
             keys: None,
             extra: String::new(),
@@ -152,6 +159,12 @@ impl Builder {
         self
     }
 
+    /// No credential for the upstream: the client's own passes.
+    pub(crate) fn passing(mut self) -> Self {
+        self.credential = "";
+        self
+    }
+
     /// More settings of the upstream, each line indented by two.
     pub(crate) fn upstream(mut self, yaml: &str) -> Self {
         self.upstream_extra.push_str(yaml);
@@ -185,8 +198,8 @@ impl Builder {
             "events: { spool: { dir: spool }, file: { path: usage.jsonl } }\n"
         };
         let configuration = format!(
-            "{proxy}ops: {{ listen: 127.0.0.1:0 }}\nupstreams:\n- name: mock\n  url: {}\n  credential: {{ value: sk-upstream }}\n{}{guard}{events}{}",
-            self.upstream, self.upstream_extra, self.extra
+            "{proxy}ops: {{ listen: 127.0.0.1:0 }}\nupstreams:\n- name: mock\n  url: {}\n{}{}{guard}{events}{}",
+            self.upstream, self.credential, self.upstream_extra, self.extra
         );
         std::fs::write(self.dir.path().join("tollgate.yaml"), &configuration).unwrap();
         let app = launch(self.dir.path()).await;

@@ -1,0 +1,73 @@
+//! Finding a value in JSON by its key, without parsing what surrounds it.
+//!
+//! Searching for a quoted key cannot be fooled by text, because a quote inside a JSON string is escaped. It does not know
+//! how deep a key stands, so a dialect uses it only where its format leaves no doubt.
+
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Flags, Reading};
+
+/// A part of a payload that is read on its own, so that an odd one costs its own facts and no others.
+pub(super) type Raw<'a> = Option<&'a RawValue>;
+
+/// What follows each occurrence of a quoted key, from its value on.
+pub(super) fn values<'a>(key: &'a Finder<'_>, payload: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let length = key.needle().len();
+    key.find_iter(payload).filter_map(move |at| {
+        // Without a colon it is a value, not a key.
+        let after = payload.get(at + length..)?.trim_ascii_start();
+        after.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
+    })
+}
+
+/// Reads the value that these bytes begin with.
+pub(super) fn first_value<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    T::deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()
+}
+
+/// Whether an object begins with the field `type` of this value, as the formats with typed events write it.
+pub(super) fn begins_with_type(payload: &[u8], kind: &[u8]) -> bool {
+    let rest = payload.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    let rest = rest.and_then(|rest| rest.strip_prefix(b"\"type\"")).map(<[u8]>::trim_ascii_start);
+    let rest = rest.and_then(|rest| rest.strip_prefix(b":")).map(<[u8]>::trim_ascii_start);
+    let value = rest.and_then(|rest| rest.strip_prefix(b"\"")).and_then(|rest| rest.strip_prefix(kind));
+    value.is_some_and(|after| after.starts_with(b"\""))
+}
+
+/// What stands between the quotes, when it is a string.
+pub(super) fn string(raw: Raw<'_>) -> &str {
+    raw.and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"')).unwrap_or_default()
+}
+
+/// A part that is there and not `null`, read; an odd one sets a flag.
+pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) -> Option<T> {
+    let read = serde_json::from_str::<Option<T>>(raw?.get());
+    if read.is_err() {
+        reading.flag(Flags::METER_ERROR);
+    }
+    read.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use memchr::memmem::Finder;
+
+    use super::{begins_with_type, values};
+
+    #[test]
+    fn a_key_is_found_and_the_same_word_as_a_value_or_in_a_text_is_not() {
+        let key = Finder::new(b"\"delta\"");
+        let payload = br#"{"a":"delta","b":"\"delta\":1","delta" : {"x":1}}"#;
+        assert_eq!(values(&key, payload).collect::<Vec<_>>(), [br#"{"x":1}}"#]);
+    }
+
+    #[test]
+    fn the_type_is_seen_where_it_comes_first() {
+        assert!(begins_with_type(br#"{"type":"ping"}"#, b"ping"));
+        assert!(begins_with_type(b"{ \"type\" : \"ping\", \"a\":1}", b"ping"));
+        assert!(!begins_with_type(br#"{"type":"pings"}"#, b"ping"));
+        assert!(!begins_with_type(br#"{"a":1,"type":"ping"}"#, b"ping"));
+    }
+}
