@@ -8,7 +8,7 @@ use crate::dialect::{Operation, Reading};
 use crate::event::{Delivered, LocalCount, Outcome};
 use crate::meter::draft::Draft;
 use crate::meter::marks::Marks;
-use crate::meter::{open, price, record};
+use crate::meter::{open, price, unnumbered};
 use crate::spool::Commit;
 use crate::types::{Source, Timestamp, Usage};
 
@@ -73,14 +73,11 @@ impl Draft {
         data.usage = usage;
         event.time = part.time;
         let meter = std::sync::Arc::clone(&self.meter);
-        let one = meter.number();
-        let Ok(ticket) = meter.spool.reserve() else {
-            drop(one);
+        let settled = unnumbered(&meter.spool, &mut event, |subject, line| meter.spool.settle(subject, line));
+        let Ok(Ok((sequence, commit))) = settled else {
             return self.take_over(&event.data.usage);
         };
-        open::place(&mut event, ticket.sequence());
-        let commit = record(ticket, &mut event);
-        drop(one);
+        open::place(&mut event, sequence);
         self.report_part(&event.data.usage);
         if let Some(cost) = &event.data.cost {
             self.series.spent(cost.total_nano);
