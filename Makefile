@@ -15,6 +15,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
 KILLS ?= 200
+SECONDS ?= 20
 MINUTES ?= 10
 RATE ?= 500
 deny := $(or $(shell command -v cargo-deny),$(wildcard $(TOLLGATE_CACHE)/tools/bin/cargo-deny))
@@ -63,9 +64,14 @@ docs: build-packages
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
 .PHONY: bench
-bench: build-packages ## load against the floor proxy, then micro benches, in release mode (BENCH_ARGS go to the load)
+bench: build-packages ## load against the floor proxy and the guard API, then micro benches, in release mode (BENCH_ARGS go to the load)
 	cargo bench --locked --bench end_to_end -- $(BENCH_ARGS)
+	cargo bench --locked --bench guard_api
 	cargo bench --locked --bench micro
+
+.PHONY: fuzz
+fuzz: build-packages ## look for inputs that break a parser, each for a while (SECONDS=20)
+	SECONDS_EACH=$(SECONDS) fuzz/run
 
 # Advisories are left out: their database comes from outside the registries. `cargo deny check advisories` reads it.
 .PHONY: deny
@@ -85,7 +91,7 @@ install-deny: cargo
 	nice cargo install cargo-deny --locked --version $(deny_version) --root $(TOLLGATE_CACHE)/tools
 
 .PHONY: peers
-peers: cargo ## install what the tests need: Kafka, llama.cpp, official clients, promtool
+peers: cargo ## install what the tests need: Kafka, PostgreSQL, llama.cpp, official clients, promtool
 	@tests/peers/install.sh
 
 .PHONY: clean

@@ -1,4 +1,4 @@
-//! What a request spends in the spool: reserve, INTENT, FINAL, under `sync: process`.
+//! What a request spends in the spool: number, INTENT, FINAL, under `sync: process`.
 //!
 //! Taken in bursts, between which a reader acknowledges everything and the spool's own thread makes new segments, as
 //! they do between requests that take their time. Without that, the time of making segments would be measured.
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use tollgate::config::{self, SyncMode, WhenFull};
+use tollgate::event::{Unnumbered, UsageEvent};
 use tollgate::spool::{Reader, Spool};
 
 const BURST: u64 = 256;
@@ -27,21 +28,25 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let mut reader = spool.reader("bench");
     let mut group = criterion.benchmark_group("spool");
     group.sample_size(20).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
-    group.bench_function("reserve, intend, seal", |bencher| {
-        bencher.iter_custom(|requests| bursts(&spool, &mut reader, requests));
+    let Ok(mut event) = serde_json::from_slice::<UsageEvent>(INTENT) else { panic!("the fixture is an event") };
+    event.data.sequence = spool.place();
+    let mut line = Vec::new();
+    let Ok(intent) = event.encode_unnumbered(&mut line) else { panic!("it encodes") };
+    group.bench_function("begin, seal", |bencher| {
+        bencher.iter_custom(|requests| bursts((&spool, &intent), &mut reader, requests));
     });
     group.finish();
     spool.close();
 }
 
 /// The time of that many requests, breaks left out.
-fn bursts(spool: &Spool, reader: &mut Reader, requests: u64) -> Duration {
+fn bursts((spool, intent): (&Spool, &Unnumbered<'_>), reader: &mut Reader, requests: u64) -> Duration {
     let (mut left, mut spent) = (requests, Duration::ZERO);
     while left > 0 {
         let burst = left.min(BURST);
         let start = Instant::now();
         for _ in 0..burst {
-            record(spool);
+            record(spool, intent);
         }
         spent += start.elapsed();
         left -= burst;
@@ -51,10 +56,9 @@ fn bursts(spool: &Spool, reader: &mut Reader, requests: u64) -> Duration {
     spent
 }
 
-fn record(spool: &Spool) {
-    let Ok(mut ticket) = spool.reserve() else { panic!("the spool is full") };
+fn record(spool: &Spool, intent: &Unnumbered<'_>) {
+    let Ok(ticket) = spool.begin("org_acme", intent) else { panic!("the spool is full") };
     black_box(ticket.sequence());
-    ticket.intend("org_acme", INTENT.trim_ascii_end());
     assert!(ticket.seal("org_acme", FINAL.trim_ascii_end()).is_ready(), "the kernel has it");
 }
 

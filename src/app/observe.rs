@@ -97,6 +97,16 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
     const SKIPPED: Family =
         ("tollgate_spool_progress_skipped_total", "Snapshots of running answers left out for want of room.", COUNTER);
     const LOSSES: Family = ("tollgate_spool_loss_events_total", "Events that tell of missing usage events.", COUNTER);
+    const NUMBERS: Family = ("tollgate_spool_numbers_total", "Event numbers given out.", COUNTER);
+    const PENDING: Family =
+        ("tollgate_spool_pending_events", "Events in the spool that not every sink has delivered.", GAUGE);
+    const INHERITED: Family =
+        ("tollgate_spool_inherited_events", "Events that earlier processes left undelivered.", GAUGE);
+    const SPOILED: Family = (
+        "tollgate_spool_spoiled_events_total",
+        "Events that damage to the spool took before they were delivered.",
+        COUNTER,
+    );
     let families = [
         (EVENTS, Some("state")),
         (BYTES, None),
@@ -108,6 +118,10 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
         (POISONED, None),
         (SKIPPED, None),
         (LOSSES, None),
+        (NUMBERS, None),
+        (PENDING, None),
+        (INHERITED, None),
+        (SPOILED, None),
     ];
     let spool = spool.clone();
     Observed::new(&families, move || {
@@ -129,6 +143,10 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
             plain(7, stats.poisoned),
             plain(8, stats.progress_skipped),
             plain(9, stats.losses),
+            plain(10, stats.given_out),
+            plain(11, stats.pending),
+            plain(12, stats.inherited),
+            plain(13, stats.spoiled),
         ]
     })
 }

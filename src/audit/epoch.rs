@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::copies::Likeness;
 use super::fact::Fact;
 use super::numbers::Numbers;
-use super::report::{Copies, EpochReport, Ranges};
+use super::ranges::{minus, union};
+use super::report::{Copies, End, EpochReport, Ranges};
 
 /// More kinds of outcome than there are; whatever a file may hold beyond is counted together.
 const MOST_OUTCOMES: usize = 16;
@@ -14,10 +15,12 @@ const MOST_OUTCOMES: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Epoch {
     events: Numbers,
-    /// Every number accounted for: by an event, as open, or as lost.
+    /// Every number with an event, or open.
     known: Numbers,
     open: BTreeSet<u64>,
-    lost: Numbers,
+    lost: BTreeSet<(u64, u64)>,
+    /// The last number given out, where that is known, and how the process ended.
+    end: Option<(u64, End)>,
     repeated: Numbers,
     copies: Copies,
     floor: Option<u64>,
@@ -60,10 +63,24 @@ impl Epoch {
         self.open.insert(number);
     }
 
-    pub(super) fn lose(&mut self, number: u64) {
-        self.known.insert(number);
-        self.open.remove(&number);
-        self.lost.insert(number);
+    /// The process says so of the numbers from the first to the last.
+    pub(super) fn lose(&mut self, (first, last): (u64, u64)) {
+        if first > 0 && first <= last {
+            self.open.extract_if(first..=last, |_| true).for_each(drop);
+            self.lost.insert((first, last));
+        }
+    }
+
+    /// The last number that was given out, as somebody tells who came after.
+    pub(super) fn end(&mut self, number: u64, how: End) {
+        let (known, before) = self.end.unwrap_or((0, how));
+        let how = if before == End::Clean { before } else { how };
+        self.end = Some((known.max(number), how));
+    }
+
+    /// Whether nothing but its end is known.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.known.first().is_none() && self.lost.is_empty()
     }
 
     pub(super) fn expect_from(&mut self, number: u64) {
@@ -71,18 +88,21 @@ impl Epoch {
     }
 
     pub(super) fn report(&self, spool: &str, epoch: u64, from_first: bool) -> EpochReport {
-        let first = self.known.first();
+        let lost = union(self.lost.iter().copied().collect());
+        let first = self.known.first().into_iter().chain(lost.first().map(|range| range.0)).min();
         let floor = if from_first { first } else { self.floor };
+        let upto = self.end.map_or(0, |end| end.0).max(lost.last().map_or(0, |range| range.1));
         let mut copies = self.copies;
         copies.events = self.repeated.count();
         EpochReport {
             spool: spool.to_owned(),
             epoch,
             first,
-            last: self.known.last(),
+            last: self.known.last().max(lost.last().map(|range| range.1)),
+            end: self.end.map(|end| end.1),
             events: self.events.count(),
-            missing: Ranges::of(self.known.gaps(floor.unwrap_or(1))),
-            lost: Ranges::of(self.lost.ranges()),
+            missing: Ranges::of(minus(&self.known.gaps(floor.unwrap_or(1), upto), &lost)),
+            lost: Ranges::of(if lost.is_empty() { lost } else { minus(&lost, &self.events.ranges()) }),
             open: Ranges::of(self.open.iter().map(|number| (*number, *number)).collect()),
             duplicates: copies,
             outcomes: self.outcomes.clone(),

@@ -1,5 +1,5 @@
-//! What an audit reads of an event: its place, its outcome, what it counts. Nothing else is looked at, so that events of
-//! later versions can be audited too.
+//! What an audit reads of an event: its place, its outcome, what it counts; of a loss event what is lost. Nothing else is
+//! looked at, so that events of later versions can be audited too.
 
 use std::borrow::Cow;
 
@@ -29,6 +29,34 @@ pub(super) struct Place<'a> {
     pub(super) spool: Cow<'a, str>,
     pub(super) epoch: u64,
     pub(super) number: u64,
+    #[serde(default)]
+    pub(super) previous: Option<Before>,
+}
+
+/// What an epoch's first event says of the last epoch before it that gave out numbers.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Before {
+    pub(super) epoch: u64,
+    pub(super) number: u64,
+    #[serde(default)]
+    pub(super) clean: bool,
+}
+
+/// `data` of a loss event.
+#[derive(Debug, Deserialize)]
+pub(super) struct Loss<'a> {
+    #[serde(borrow)]
+    pub(super) spool: Cow<'a, str>,
+    pub(super) epoch: u64,
+    /// Tells it from other things with an epoch.
+    #[serde(borrow, rename = "reason")]
+    _reason: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) first: Option<u64>,
+    #[serde(default)]
+    pub(super) last: Option<u64>,
+    #[serde(default)]
+    pub(super) previous: Option<Before>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,17 +71,27 @@ pub(super) struct Money {
 }
 
 #[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    data: Fact<'a>,
+struct Envelope<T> {
+    data: T,
 }
 
 impl<'a> Fact<'a> {
     /// Reads an event as a line or a structured message has it, or the `data` alone that a binary message carries.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, NotAnEvent> {
-        serde_json::from_slice::<Envelope<'a>>(bytes)
-            .map(|envelope| envelope.data)
-            .or_else(|_| serde_json::from_slice(bytes))
-            .map_err(|_| NotAnEvent)
+        read(bytes)
     }
+}
+
+impl<'a> Loss<'a> {
+    /// The same of a loss event.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, NotAnEvent> {
+        read(bytes)
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, NotAnEvent> {
+    serde_json::from_slice::<Envelope<T>>(bytes)
+        .map(|envelope| envelope.data)
+        .or_else(|_| serde_json::from_slice(bytes))
+        .map_err(|_| NotAnEvent)
 }

@@ -78,8 +78,9 @@ impl Numbers {
         found
     }
 
-    /// What is not in the set from `floor` up to its greatest, as ranges with both ends included.
-    pub(super) fn gaps(&self, floor: u64) -> Vec<(u64, u64)> {
+    /// What is not in the set from `floor` up to `upto`, or its greatest if that is greater, as ranges with both ends
+    /// included.
+    pub(super) fn gaps(&self, floor: u64, upto: u64) -> Vec<(u64, u64)> {
         let mut gaps = Vec::new();
         let mut next = floor;
         for (first, last) in self.ranges() {
@@ -87,6 +88,9 @@ impl Numbers {
                 gaps.push((next, first - 1));
             }
             next = next.max(last.saturating_add(1));
+        }
+        if next <= upto && self.last() != Some(u64::MAX) {
+            gaps.push((next, upto));
         }
         gaps
     }
@@ -130,7 +134,7 @@ mod tests {
         assert_eq!((numbers.count(), numbers.ranges()), (4096 * 8, vec![(0, 4096 * 8 - 1)]));
         assert!(numbers.blocks.values().all(|block| matches!(block, Block::Full)));
         assert!(!numbers.insert(5000));
-        assert_eq!(numbers.gaps(1), []);
+        assert_eq!(numbers.gaps(1, 0), []);
     }
 
     #[test]
@@ -138,12 +142,12 @@ mod tests {
         let mut numbers = Numbers::default();
         assert!(numbers.insert(u64::MAX) && numbers.insert(1));
         assert_eq!((numbers.first(), numbers.last()), (Some(1), Some(u64::MAX)));
-        assert_eq!(numbers.gaps(1), [(2, u64::MAX - 1)]);
+        assert_eq!(numbers.gaps(1, u64::MAX), [(2, u64::MAX - 1)]);
     }
 
     proptest! {
         #[test]
-        fn it_is_the_set_that_it_claims_to_be(given in proptest::collection::vec(0u64..20_000, 1..300), floor in 0u64..200) {
+        fn it_is_the_set_that_it_claims_to_be(given in proptest::collection::vec(0u64..20_000, 1..300), floor in 0u64..200, more in 0u64..9) {
             let mut numbers = Numbers::default();
             let mut model = BTreeSet::new();
             for number in given {
@@ -151,8 +155,9 @@ mod tests {
             }
             assert_eq!(numbers.count(), model.len() as u64);
             assert_eq!((numbers.first(), numbers.last()), (model.first().copied(), model.last().copied()));
-            let missing: Vec<_> = (floor..=*model.last().unwrap()).filter(|number| !model.contains(number)).collect();
-            let found: Vec<_> = numbers.gaps(floor).into_iter().flat_map(|(first, last)| first..=last).collect();
+            let upto = *model.last().unwrap() + more;
+            let missing: Vec<_> = (floor..=upto).filter(|number| !model.contains(number)).collect();
+            let found: Vec<_> = numbers.gaps(floor, upto).into_iter().flat_map(|(first, last)| first..=last).collect();
             assert_eq!(found, missing);
         }
     }

@@ -48,6 +48,9 @@ pub struct EpochReport {
     pub first: Option<u64>,
     /// The greatest number found.
     pub last: Option<u64>,
+    /// How the process ended, where the epoch after it or the spool says so: then no event can be missing at the end
+    /// without being named. Absent of the newest epoch.
+    pub end: Option<End>,
     /// Different events.
     pub events: u64,
     /// Numbers without an event.
@@ -66,6 +69,16 @@ pub struct EpochReport {
     pub output_tokens: u64,
     /// Sum in nano-USD over the events that say it.
     pub cost_nano: i64,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// In order.
+    Clean,
+    /// Killed, or not known.
+    Cut,
 }
 
 /// Numbers as ranges.
@@ -165,13 +178,18 @@ impl Display for EpochReport {
         let outcomes: Vec<_> = self.outcomes.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
         writeln!(
             f,
-            "  epoch {}: {range}, {} events; {}; tokens {} in, {} out; ${:.6}",
+            "  epoch {}: {range}, {} events; {}; tokens {} in, {} out; ${:.6}{}",
             self.epoch,
             self.events,
             if outcomes.is_empty() { "no outcomes".to_owned() } else { outcomes.join(", ") },
             self.input_tokens,
             self.output_tokens,
-            NanoUsd(self.cost_nano).as_usd()
+            NanoUsd(self.cost_nano).as_usd(),
+            match self.end {
+                Some(End::Clean) => "; ended in order",
+                Some(End::Cut) => "; was cut short",
+                None => "",
+            }
         )?;
         for (name, numbers) in [("missing", &self.missing), ("lost", &self.lost), ("open", &self.open)] {
             if numbers.count > 0 {

@@ -1,4 +1,4 @@
-use super::{Audit, Beginning};
+use super::{Audit, Beginning, End};
 
 fn event(epoch: u64, number: u64) -> Vec<u8> {
     format!(
@@ -24,7 +24,7 @@ fn an_intact_list_in_any_order_is_sound() {
 
 #[test]
 fn any_one_deleted_event_is_named() {
-    // The last one of an epoch leaves no trace; the module says so.
+    // The last one of the newest epoch leaves no trace; the module says so.
     for deleted in 1..100 {
         let report = audit((1..=100).filter(|number| *number != deleted)).report();
         assert!(!report.sound);
@@ -89,7 +89,7 @@ fn an_open_request_is_not_missing_and_a_reported_loss_is_not_sound() {
     audit.intent(("aa", 1), 4);
     let report = audit.report();
     assert_eq!((report.sound, report.epochs[0].open.ranges.as_slice()), (true, &[(2, 2), (4, 4)][..]));
-    audit.lost(("aa", 1), 2);
+    audit.lost(("aa", 1), (2, 2));
     let report = audit.report();
     assert_eq!((report.sound, report.lost, report.missing), (false, 1, 0));
 }
@@ -101,6 +101,77 @@ fn what_was_deleted_after_delivery_is_not_missing() {
     assert_eq!(audit.report().epochs[0].missing.ranges, [(9, 9)]);
     audit.expect_from(("aa", 1), None);
     assert!(audit.report().sound);
+}
+
+/// The first event of an epoch, which tells how far the one before went.
+fn first(epoch: u64, previous: (u64, u64), clean: bool) -> Vec<u8> {
+    let (before, number) = previous;
+    let told = format!(r#""number":1,"previous":{{"epoch":{before},"number":{number},"clean":{clean}}}"#);
+    String::from_utf8(event(epoch, 1)).unwrap().replace("\"number\":1", &told).into_bytes()
+}
+
+fn loss(epoch: u64, more: &str) -> Vec<u8> {
+    format!(
+        r#"{{"specversion":"1.0","id":"aa-{epoch}-loss-1","type":"dev.tollgate.loss.v1","data":{{"spool":"aa","epoch":{epoch},"reason":"unrecorded"{more}}}}}"#
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_missing_tail_is_named_once_the_next_epoch_has_begun() {
+    let mut audit = audit(1..=7);
+    assert!(audit.report().sound, "nothing says yet that there were more");
+    audit.event(&first(2, (1, 9), false)).unwrap();
+    let report = audit.report();
+    assert_eq!((report.sound, report.missing), (false, 2));
+    assert_eq!((&report.epochs[0].missing.ranges, report.epochs[0].end), (&vec![(8, 9)], Some(End::Cut)));
+    assert_eq!(report.epochs[1].end, None);
+    for number in [8, 9] {
+        audit.event(&event(1, number)).unwrap();
+    }
+    assert!(audit.report().sound);
+}
+
+#[test]
+fn a_whole_missing_epoch_is_named_and_one_without_numbers_is_not_missing() {
+    let mut audit = audit([1, 2]);
+    audit.event(&first(2, (1, 2), true)).unwrap();
+    // 3 is gone with all its events; 4 gave out none.
+    audit.event(&first(5, (3, 40), true)).unwrap();
+    let report = audit.report();
+    let missing: Vec<_> = report.epochs.iter().map(|epoch| (epoch.epoch, epoch.missing.ranges.as_slice())).collect();
+    assert_eq!(missing, [(1, &[][..]), (2, &[]), (3, &[(1, 40)]), (5, &[])]);
+    assert_eq!((report.sound, report.missing, report.epochs[0].end), (false, 40, Some(End::Clean)));
+    assert!(report.to_string().contains("epoch 3: no numbers, 0 events"), "{report}");
+    assert!(report.to_string().contains("missing 40: 1-40"), "{report}");
+}
+
+#[test]
+fn an_epoch_before_the_first_that_is_left_has_expired() {
+    let mut audit = Audit::new(Beginning::First);
+    audit.event(&first(4, (3, 40), true)).unwrap();
+    audit.event(&event(4, 2)).unwrap();
+    audit.event(&first(6, (4, 3), false)).unwrap();
+    let report = audit.report();
+    assert_eq!(report.epochs.iter().map(|epoch| epoch.epoch).collect::<Vec<_>>(), [4, 6]);
+    assert_eq!(report.epochs[0].missing.ranges, [(3, 3)]);
+}
+
+#[test]
+fn a_loss_event_names_what_is_lost_and_is_not_an_unreadable_one() {
+    let mut audit = audit([1, 2, 6]);
+    audit.event(&loss(1, r#","first":3,"last":4"#)).unwrap();
+    audit.event(&loss(1, r#","damage":{"segment":1,"offset":64,"bytes":8}"#)).unwrap();
+    let data = r#"{"spool":"aa","epoch":1,"reason":"damaged","first":7,"last":18446744073709551615}"#;
+    audit.event(data.as_bytes()).unwrap();
+    audit.event(&loss(2, r#","first":1,"last":1,"previous":{"epoch":1,"number":9,"clean":true}"#)).unwrap();
+    let report = audit.report();
+    assert_eq!((report.unreadable, report.sound), (0, false));
+    let epoch = &report.epochs[0];
+    assert_eq!((epoch.missing.ranges.as_slice(), epoch.end), (&[(5, 5)][..], Some(End::Clean)));
+    assert_eq!(epoch.lost.ranges, [(3, 4), (7, u64::MAX)]);
+    audit.event(&event(1, 3)).unwrap();
+    assert_eq!(audit.report().epochs[0].lost.ranges, [(4, 4), (7, u64::MAX)], "what came after all is not lost");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::Previous;
 use crate::types::Timestamp;
 
 /// CloudEvents `type` of every loss event.
@@ -55,6 +56,9 @@ pub struct LossData {
     /// Where in the log the damage is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<Damage>,
+    /// Where the epoch's number 1 is missing: where the numbers before it end, which its event would have said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
 }
 
 /// Why numbers are missing.
@@ -62,7 +66,7 @@ pub struct LossData {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LossReason {
-    /// The log was damaged. The damaged bytes are kept in the spool's `quarantine` directory.
+    /// The log was damaged. The damaged bytes, or the file that cannot be read, are kept in the spool's directory.
     Damaged,
     /// The number was given out, and nothing was recorded under it: no room, or the process died first.
     #[default]
@@ -77,7 +81,7 @@ pub struct Damage {
     pub segment: u64,
     /// Where the stretch begins.
     pub offset: u64,
-    /// How long it is.
+    /// How long it is; 0 where it is the rest of a file that cannot be read.
     pub bytes: u64,
 }
 

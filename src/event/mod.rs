@@ -7,6 +7,7 @@ mod line;
 mod loss;
 mod parts;
 mod summary;
+mod unnumbered;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,7 +18,10 @@ use crate::types::{Timestamp, Usage};
 
 pub use line::LineError;
 pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
-pub use parts::{Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, RequestFacts, Sequence, Timing, Workload};
+pub use parts::{
+    Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, Previous, RequestFacts, Sequence, Timing, Workload,
+};
+pub use unnumbered::Unnumbered;
 
 /// CloudEvents `type` of every usage event.
 pub const TYPE: &str = "dev.tollgate.usage.v1";
@@ -150,6 +154,9 @@ pub enum EncodeError {
     /// JSON could not be written.
     #[error("the usage event could not be written as JSON")]
     Json(#[from] line::LineError),
+    /// The place of the number was not found.
+    #[error("the usage event has no place for its number")]
+    Unnumbered,
 }
 
 impl UsageEvent {
@@ -163,11 +170,15 @@ impl UsageEvent {
 
     /// As [`Self::encode`], at the end of a buffer that the caller has emptied: events are many.
     pub fn encode_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.encode_within(MAX_BYTES, bytes)
+    }
+
+    fn encode_within(&mut self, most: usize, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
         if self.data.clamp_texts() {
             self.data.flag("event_truncated");
         }
         line::write(bytes, self)?;
-        if bytes.len() > MAX_BYTES && self.data.usage.raw.take().is_some() {
+        if bytes.len() > most && self.data.usage.raw.take().is_some() {
             self.data.flag("event_truncated");
             bytes.clear();
             line::write(bytes, self)?;

@@ -17,6 +17,21 @@ pub struct Sequence {
     pub epoch: u64,
     /// Dense within the epoch, from 1.
     pub number: u64,
+    /// On the epoch's first event: where the numbers before it end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+}
+
+/// The last epoch of a spool, before another one, that gave out numbers. Epochs in between gave out none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Previous {
+    /// The epoch.
+    pub epoch: u64,
+    /// Its last number.
+    pub number: u64,
+    /// Whether its process ended in order, so that no request was cut short.
+    pub clean: bool,
 }
 
 /// Where the caller runs.

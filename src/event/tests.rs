@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::{Cost, LimitsUsed, LocalCount, MAX_BYTES, Outcome, Sequence, Timing, UsageData, UsageEvent};
+use super::{Cost, LimitsUsed, LocalCount, MAX_BYTES, Outcome, Previous, Sequence, Timing, UsageData, UsageEvent};
 use crate::types::{NanoUsd, Source, Timestamp, Usage};
 
 /// Set to write golden files anew instead of comparing.
@@ -30,7 +30,7 @@ fn event() -> UsageEvent {
         time: Timestamp::parse("2026-11-21T10:00:00.000Z").unwrap(),
         datacontenttype: "application/json".into(),
         data: UsageData {
-            sequence: Sequence { spool: "5f0c2b9a77e1".into(), epoch: 3, number: 41 },
+            sequence: Sequence { spool: "5f0c2b9a77e1".into(), epoch: 3, number: 41, previous: None },
             request_id: "req_0123456789abcdef0000000000000001".into(),
             attempt: 1,
             dialect: "openai.chat".into(),
@@ -40,7 +40,7 @@ fn event() -> UsageEvent {
     }
 }
 
-fn complete() -> UsageEvent {
+pub(super) fn complete() -> UsageEvent {
     let mut event = event();
     let raw = r#"{"prompt_tokens":12,"completion_tokens":34,"total_tokens":46}"#;
     event.data = UsageData {
@@ -112,6 +112,11 @@ fn events_look_as_they_always_did() {
     };
     golden_event("v1_complete", complete());
     golden_event("v1_interrupted", event());
+    let mut first = event();
+    first.id = "5f0c2b9a77e1-3-1".into();
+    first.data.sequence.number = 1;
+    first.data.sequence.previous = Some(Previous { epoch: 2, number: 977, clean: true });
+    golden_event("v1_first_of_an_epoch", first);
 }
 
 #[test]

@@ -11,14 +11,19 @@ mod draft;
 mod drain;
 mod exchange;
 mod flow;
+mod form;
 pub mod framing;
 mod hide;
 mod inject;
 mod log;
 mod marks;
+mod once;
 mod open;
+mod peeked;
 pub mod price;
 mod progress;
+mod realtime;
+mod report;
 mod request;
 mod seal;
 mod tap;
@@ -31,34 +36,32 @@ mod watch_tests;
 
 use std::cell::RefCell;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::config::Config;
-use crate::event::{self, EncodeError, UsageEvent, Workload};
+use crate::event::{self, EncodeError, Unnumbered, UsageEvent, Workload};
 use crate::metrics::Metrics;
 use crate::spool::{Commit, Spool, Ticket};
 use counting::Counting;
 use drain::Draining;
+use once::Once;
 
 pub use arrival::Arrival;
 pub use catalog::Catalog;
 pub use exchange::{Exchange, Sealing};
 pub use inject::{Memory, send};
-pub use request::{Content, take};
+pub use request::{Content, Sent, take};
 pub use tap::{Duties, Tap};
 
 /// What all exchanges share.
 #[derive(Debug)]
 pub struct Meter {
     spool: Spool,
-    /// Held from giving out a number until something is recorded under it. So the numbers in the log have no holes at
-    /// any moment, and after a kill a missing number can only be a lost event.
-    numbering: Mutex<()>,
     metrics: Arc<Metrics>,
     catalog: ArcSwap<Catalog>,
     counting: Counting,
@@ -69,6 +72,7 @@ pub struct Meter {
     ending: Arc<Notify>,
     memory: Memory,
     draining: Draining,
+    once: Once,
     panics: AtomicU64,
 }
 
@@ -84,9 +88,8 @@ impl Meter {
         });
         Ok(Arc::new(Self {
             spool,
-            numbering: Mutex::default(),
             metrics,
-            catalog: ArcSwap::from_pointee(Catalog::new(Arc::clone(&config.prices), &config.upstreams)),
+            catalog: ArcSwap::from_pointee(Catalog::of(config, &Catalog::new(Arc::default(), &[]))),
             counting: Counting::start()?,
             source: format!("/tollgate/{}", config.instance).into(),
             workload,
@@ -94,13 +97,15 @@ impl Meter {
             ending: Arc::default(),
             memory: Memory::default(),
             draining: Draining::default(),
+            once: Once::default(),
             panics: AtomicU64::new(0),
         }))
     }
 
-    /// Takes new prices and model names.
+    /// Takes new prices, model names and tokenizers.
     pub fn reload(&self, config: &Config) {
-        self.catalog.store(Arc::new(Catalog::new(Arc::clone(&config.prices), &config.upstreams)));
+        let catalog = Catalog::of(config, &self.catalog.load());
+        self.catalog.store(Arc::new(catalog));
     }
 
     /// Upstreams that are known to refuse the usage field.
@@ -117,11 +122,6 @@ impl Meter {
 
     fn ending(&self) -> Pin<Box<OwnedNotified>> {
         Box::pin(Arc::clone(&self.ending).notified_owned())
-    }
-
-    /// Nothing here is left half done by a thread that panics.
-    fn number(&self) -> MutexGuard<'_, ()> {
-        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_interrupted(&self) -> bool {
@@ -147,6 +147,11 @@ impl Meter {
         self.draining.refused()
     }
 
+    /// How many answers that can be asked for again were forgotten to make room for newer ones.
+    pub fn once_forgotten(&self) -> u64 {
+        self.once.forgotten()
+    }
+
     /// Cuts the answers that are being read on after their clients have left: the process ends.
     pub fn end_drains(&self) {
         self.draining.end();
@@ -169,10 +174,29 @@ fn record(ticket: Ticket, event: &mut UsageEvent) -> Commit {
 
 /// Hands an event over as its line, in a buffer that the thread uses again, with the key that it is sent under.
 fn encoded<T>(event: &mut UsageEvent, take: impl FnOnce(&str, &[u8]) -> T) -> Result<T, EncodeError> {
+    with_line(|line| {
+        event.encode_into(line)?;
+        Ok(take(&event.subject, line))
+    })
+}
+
+/// As [`encoded`], before the event has its number: for a spool that is to give it out.
+fn unnumbered<T>(
+    spool: &Spool,
+    event: &mut UsageEvent,
+    take: impl FnOnce(&str, &Unnumbered<'_>) -> T,
+) -> Result<T, EncodeError> {
+    event.data.sequence = spool.place();
+    with_line(|line| {
+        let line = event.encode_unnumbered(line)?;
+        Ok(take(&event.subject, &line))
+    })
+}
+
+fn with_line<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     thread_local!(static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(event::MAX_BYTES)));
     LINE.with_borrow_mut(|line| {
         line.clear();
-        event.encode_into(line)?;
-        Ok(take(&event.subject, line))
+        write(line)
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::draft::{Draft, Prompt};
 use super::marks::Marks;
-use super::{Arrival, Content, Exchange, Meter, encoded, record};
+use super::{Arrival, Content, Exchange, Meter, unnumbered};
 use crate::dialect::{Ask, Reading};
 use crate::event::{self, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
 use crate::guard::{Caller, Permit};
@@ -38,7 +38,7 @@ impl Meter {
         self.metrics.in_flight.inc();
         let mut marks = Marks::new(arrival.started);
         marks.guard_us = arrival.guarded.as_micros() as u64;
-        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate());
+        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate(), &arrival.route);
         Ok(Exchange::new(Box::new(Draft {
             meter: Arc::clone(self),
             ticket,
@@ -52,16 +52,17 @@ impl Meter {
             reached: false,
             unread: false,
             progressed: None,
+            upgrade: content.upgrade(),
+            session_usage: Usage::default(),
         })))
     }
 
     /// Gives the event its number and records it as the INTENT, as one step.
     fn intend(&self, event: &mut UsageEvent) -> Result<Ticket, Reject> {
-        let _one = self.number();
-        let mut ticket = self.spool.reserve().map_err(|_| Reject::SpoolFull)?;
+        let begun = unnumbered(&self.spool, event, |subject, line| self.spool.begin(subject, line));
+        // Only a defect of ours is no encoding; a ticket without an INTENT is then a counted loss.
+        let ticket = begun.unwrap_or_else(|_| self.spool.reserve()).map_err(|_| Reject::SpoolFull)?;
         place(event, ticket.sequence());
-        // Cannot fail for an event that we build; a ticket without an INTENT would be a counted loss.
-        drop(encoded(event, |subject, line| ticket.intend(subject, line)));
         Ok(ticket)
     }
 
@@ -69,24 +70,26 @@ impl Meter {
     pub fn refuse(&self, arrival: &Arrival, caller: Option<&Caller>, refused: (&Reject, &Ask)) {
         let (reject, ask) = refused;
         let row = reject.row();
+        let status = arrival.route.dialect.style().status(reject).as_u16();
         self.metrics.rejected(row.label);
-        self.series(None, ask, arrival.route.operation.as_str()).ended(Outcome::Rejected, row.status.as_u16());
+        self.series(None, ask, arrival.route.operation.as_str()).ended(Outcome::Rejected, status);
         let Some(caller) = caller else { return };
         let mut event = self.begin(arrival, ask);
         let data = &mut event.data;
         name(data, (caller.key.as_ref(), caller.organization.as_ref(), caller.group.as_ref()));
         data.outcome = Outcome::Rejected;
-        data.status = Some(row.status.as_u16());
+        data.status = Some(status);
         data.error = Some(Cow::Borrowed(row.code));
         data.timing = Marks::new(arrival.started).timing(None);
         data.timing.guard_us = arrival.guarded.as_micros() as u64;
         event.subject = subject(&event.data);
-        let one = self.number();
-        // A spool too full to record a refusal is counted by the spool itself.
-        let Ok(ticket) = self.spool.reserve() else { return };
-        place(&mut event, ticket.sequence());
-        drop(record(ticket, &mut event));
-        drop(one);
+        let settled = unnumbered(&self.spool, &mut event, |subject, line| self.spool.settle(subject, line));
+        match settled {
+            Ok(Ok((sequence, _))) => place(&mut event, sequence),
+            // A spool too full to record a refusal is counted by the spool itself.
+            Ok(Err(_)) => return,
+            Err(error) => tracing::error!(%error, request_id = %event.data.request_id, "refusal could not be encoded"),
+        }
         super::log::request(&event);
     }
 
@@ -133,7 +136,7 @@ impl Meter {
 }
 
 /// Gives an event its place, and its name after that.
-fn place(event: &mut UsageEvent, sequence: Sequence) {
+pub(super) fn place(event: &mut UsageEvent, sequence: Sequence) {
     let mut number = itoa::Buffer::new();
     let mut id = String::with_capacity(sequence.spool.len() + 2 + 2 * 20);
     id.push_str(&sequence.spool);
@@ -153,7 +156,7 @@ fn name(data: &mut UsageData, (key, organization, group): (Option<&KeyId>, Optio
 }
 
 /// Who pays: the organization, else the key, else nobody known.
-fn subject(data: &UsageData) -> Arc<str> {
+pub(super) fn subject(data: &UsageData) -> Arc<str> {
     let known = data.org_id.as_ref().or(data.key_id.as_ref());
     known.map_or_else(|| Arc::from("anonymous"), Arc::clone)
 }

@@ -22,6 +22,7 @@ use super::drain;
 use super::exchange::{Exchange, Sealing};
 use super::flow::Flow;
 use super::framing::{Encoded, Framing};
+use super::realtime;
 use super::watch::{Close, Seen, Watch};
 use crate::config::Disconnect;
 use crate::upstream::{Answer, Failure};
@@ -114,8 +115,11 @@ impl State {
 impl Tap {
     /// Taps an answer. An answer without a body is complete at once, so its event is recorded before this returns.
     pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
+        exchange.answered(answer.status.as_u16());
+        if answer.upgrade.is_some() {
+            return realtime::begin(exchange, answer);
+        }
         let Answer { status, headers, body, .. } = answer;
-        exchange.answered(status.as_u16());
         let streams = exchange.draft().map(|draft| draft.route.dialect.streams());
         let framing = Framing::of(status, &headers, streams.filter(|_| duties.stream_asked));
         let encoded = Encoded::of(&headers);
@@ -145,6 +149,12 @@ impl Tap {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// A body without anything in it, for an answer that is followed by something else than a body.
+    pub(super) fn nothing() -> Self {
+        let (out, state, disconnect) = (VecDeque::new(), State::Ended, Disconnect::Abort);
+        Self { flow: None, out, state, after: None, flushed: false, disconnect, ending: None }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {

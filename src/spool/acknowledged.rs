@@ -56,9 +56,9 @@ impl Mark {
     }
 }
 
-/// The epoch that a mark names, whatever sink it is of; an epoch with a mark was given out.
-pub(super) fn epoch(disk: &Disk, path: &Path, spool: SpoolId) -> u64 {
-    newest(disk, path, spool).map_or(0, |(_, position)| position.segment.epoch)
+/// The place that a mark names, whatever sink it is of; the beginning if it cannot be read. Its epoch was given out.
+pub(super) fn place(disk: &Disk, path: &Path, spool: SpoolId) -> (SegmentId, u64) {
+    newest(disk, path, spool).map(|(_, position)| position.place()).unwrap_or_default()
 }
 
 fn newest(disk: &Disk, path: &Path, spool: SpoolId) -> Option<(u64, Position)> {

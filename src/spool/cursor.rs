@@ -1,17 +1,18 @@
 //! Reads the log's events in order, from old segments and from the one being written alike.
 //!
 //! Reads the files, never the mapping, and only up to where the log says that records are whole; so it shares nothing
-//! with the writer but two numbers. It skips damage, and it never skips what it merely failed to read.
+//! with the writer but two numbers. It skips damage, once that is looked into, and it never skips what it merely failed
+//! to read.
 
 use std::io;
 
 use super::disk::File;
 use super::position::Position;
 use super::record::{self, ALIGNMENT, MAX_RECORD_BYTES, REWRITTEN, Salt};
+use super::repair;
 use super::segment::{HEADER_BYTES, SegmentId};
 use super::segments::Extent;
 use super::shared::Shared;
-use super::stats::Counters;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -79,7 +80,7 @@ impl Cursor {
             }
             let Some(salt) = self.salt else { return Ok(None) };
             self.fill(shared)?;
-            if let Some(record) = self.step(shared, salt) {
+            if let Some(record) = self.step(shared, salt)? {
                 return Ok(Some(record));
             }
         }
@@ -89,6 +90,7 @@ impl Cursor {
         if extent.id != self.segment {
             self.segment = extent.id;
             self.at = HEADER_BYTES as u64;
+            self.in_damage = false;
             self.file = None;
             self.buffer.clear();
         }
@@ -117,24 +119,23 @@ impl Cursor {
         read
     }
 
-    /// Takes one record, or steps over what is none.
-    fn step(&mut self, shared: &Shared, salt: Salt) -> Option<Record> {
-        let bytes = self.buffer.get((self.at - self.start) as usize..)?;
+    /// Takes one record, or steps over what is none, once it is known what that costs.
+    fn step(&mut self, shared: &Shared, salt: Salt) -> io::Result<Option<Record>> {
+        let bytes = self.buffer.get((self.at - self.start) as usize..).unwrap_or_default();
         let Some(found) = record::decode(bytes, salt) else {
-            // What earlier processes left was counted at the start.
-            if !self.in_damage && self.segment.epoch == shared.epoch {
-                Counters::add(&shared.counters.damaged);
+            if !self.in_damage {
+                repair::damaged(shared, (self.segment, self.at))?;
             }
             self.in_damage = true;
             self.at += ALIGNMENT as u64;
-            return None;
+            return Ok(None);
         };
         self.in_damage = false;
         self.at += found.size() as u64;
         let copy = found.head.flags & REWRITTEN != 0 && self.segment.epoch == shared.epoch;
-        let (key, event) = found.event().filter(|_| !copy)?;
+        let Some((key, event)) = found.event().filter(|_| !copy) else { return Ok(None) };
         self.ordinal += 1;
         let position = Position { segment: self.segment, end: self.at, ordinal: self.ordinal };
-        Some(Record { position, key: String::from_utf8_lossy(key).into_owned(), event: event.to_vec() })
+        Ok(Some(Record { position, key: String::from_utf8_lossy(key).into_owned(), event: event.to_vec() }))
     }
 }

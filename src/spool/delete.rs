@@ -74,7 +74,9 @@ fn delete(shared: &Shared, id: SegmentId) -> bool {
     let mut log = shared.log();
     log.segments.pop();
     let last_of_epoch = id.epoch != shared.epoch && !log.segments.begins_with_epoch(id.epoch);
-    drop(log);
+    // There may be room again for what the preparing thread could not do.
+    shared.give_back(log, Grown::Otherwise);
+    lock(&shared.known).retain(|(segment, _)| *segment != id);
     if last_of_epoch {
         shared.directory.remove_epoch(id.epoch);
     }

@@ -4,7 +4,9 @@
 //! LOCK                          held while a process uses the spool
 //! id                            12 hex digits, made once
 //! epoch                         the highest epoch given out, so that none is used twice even if its files are gone
+//! numbers                       the last number given out in each of the last two epochs
 //! <epoch>/<number>.seg          segments; a directory for each start of a process
+//! <epoch>/<number>.unreadable   a segment that could not be read
 //! quarantine/                   damaged bytes, <epoch>-<segment>-<offset>.bin
 //! ack.<sink>                    what the sink has delivered
 //! ```
@@ -64,6 +66,16 @@ impl Directory {
         self.write_small("epoch", &epoch.to_string())?;
         self.disk.make_dir(&self.epoch(epoch))?;
         self.disk.sync_dir(&self.root)
+    }
+
+    /// Opens the file of the numbers given out to read it.
+    pub(super) fn open_given(&self) -> io::Result<File> {
+        self.disk.open(&self.root.join("numbers"), Access::Read)
+    }
+
+    /// Opens the file of the numbers given out, made when absent.
+    pub(super) fn change_given(&self) -> io::Result<File> {
+        self.disk.open(&self.root.join("numbers"), Access::Change)
     }
 
     /// The epochs that have a directory, in order.

@@ -1,128 +1,107 @@
-//! Finds out what is missing from the log, keeps what was damaged, and says so in the log itself.
+//! Says in the log that events are missing: a loss event, delivered like any other.
 //!
-//! A loss is reported once: the report is a record like any other, deleted after what it is about, so whoever finds the
-//! damage again finds the report too. Numbers are missing that lie between those seen; of an epoch whose beginning was
-//! delivered and deleted, only from the first INTENT that is still there. An append that the death of a process cut
-//! off is no loss: its first word, written last, is still zero.
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+//! A report is a record like any other, deleted after what it is about, so whoever finds the loss again finds the
+//! report too, and the loss is reported once. What is dropped for want of room is reported as soon as there is room,
+//! before the next number is given out, and as one report however long it lasted.
 
 use tracing::warn;
 
-use super::numbers::Numbers;
-use super::record::{self, CARRIED, Found, Head, Kind};
-use super::segment::SegmentId;
+use super::record::{self, Head, Kind};
 use super::shared::{Grown, Shared};
+use super::writer::Log;
 use crate::event::{Damage, LossData, LossEvent, LossReason};
 use crate::types::Timestamp;
 
-/// What one start reports at most; the next one goes on.
-const MOST: usize = 64;
-/// More of a stretch is not kept.
-const MOST_KEPT_BYTES: usize = 64 * 1024;
+/// No report takes more bytes in the log.
+pub(super) const LOSS_SHARE: u64 = 1024;
 
-/// What is known of the numbers of earlier epochs.
-#[derive(Default)]
-pub(super) struct Accounts {
-    seen: BTreeMap<u64, Numbers>,
-    /// Numbers up to this may have been delivered and deleted.
-    floors: BTreeMap<u64, u64>,
-    reported: BTreeSet<(u64, u64, u64)>,
-    stretches: Vec<Stretch>,
+/// A report, ready to be appended.
+pub(super) struct Report {
+    head: Head,
+    last: Option<u64>,
+    payload: Vec<u8>,
 }
 
-struct Stretch {
-    epoch: u64,
-    damage: Damage,
-    copy: Vec<u8>,
-}
-
-impl Accounts {
-    /// A record was read.
-    pub(super) fn record(&mut self, segment: SegmentId, found: &Found<'_>) {
-        let Head { kind, flags, epoch, number } = found.head;
-        let (mut first, mut last) = (number, number);
-        match kind {
-            Kind::LossReport => {
-                if let Some((damage, upto)) = found.loss() {
-                    self.reported.insert((epoch, damage.segment, damage.offset));
-                    (first, last) = (number.max(1), upto);
-                }
-            }
-            Kind::Intent if epoch == segment.epoch && flags & CARRIED == 0 => {
-                self.floors.entry(epoch).or_insert(number - 1);
-            }
-            Kind::Intent | Kind::Progress | Kind::Final => {}
-            Kind::EpochOpen | Kind::EpochClose | Kind::Unknown => return,
-        }
-        if first > 0 && last >= first {
-            self.seen.entry(epoch).or_default().insert(first, last);
-        }
+impl Report {
+    /// Says what `data` says; a loss of a spool's own numbers or of damage in it.
+    pub(super) fn new(data: LossData) -> Self {
+        let (epoch, first, last, damage) = (data.epoch, data.first, data.last, data.damage);
+        let place = damage.unwrap_or_default();
+        let mut payload = [place.segment, place.offset, last.unwrap_or(0)].map(u64::to_le_bytes).concat();
+        let event = LossEvent::new(data);
+        let key = record::clamp_key(&event.subject);
+        payload.extend_from_slice(&record::key_length(key));
+        payload.extend_from_slice(key.as_bytes());
+        payload.extend_from_slice(&event.encode());
+        debug_assert!(record::size(payload.len()) as u64 <= LOSS_SHARE, "all of it is of bounded length");
+        Self { head: Head { kind: Kind::LossReport, flags: 0, epoch, number: first.unwrap_or(0) }, last, payload }
     }
 
-    /// A segment of an epoch is there from its beginning.
-    pub(super) fn begins(&mut self, segment: SegmentId) {
-        if segment.number == 1 {
-            self.floors.insert(segment.epoch, 0);
-        }
-    }
-
-    /// A stretch of a segment is no record.
-    pub(super) fn damaged(&mut self, segment: SegmentId, bytes: &[u8], stretch: &Range<usize>) {
-        let damaged = bytes.get(stretch.clone()).unwrap_or_default();
-        let cut_off =
-            damaged.starts_with(&[0; 8]) && bytes.get(stretch.end..).is_none_or(|rest| rest.iter().all(|b| *b == 0));
-        if cut_off || self.stretches.len() >= 4 * MOST {
-            return;
-        }
-        let damage = Damage { segment: segment.number, offset: stretch.start as u64, bytes: stretch.len() as u64 };
-        let copy = damaged.get(..damaged.len().min(MOST_KEPT_BYTES)).unwrap_or_default().to_vec();
-        self.stretches.push(Stretch { epoch: segment.epoch, damage, copy });
-    }
-
-    /// Keeps and reports what was not reported before.
-    pub(super) fn report(&self, shared: &Shared) {
-        let reported = |stretch: &&Stretch| {
-            self.reported.contains(&(stretch.epoch, stretch.damage.segment, stretch.damage.offset))
-        };
-        for stretch in self.stretches.iter().filter(|stretch| !reported(stretch)).take(MOST) {
-            let kept = shared.directory.quarantine(stretch.epoch, stretch.damage, &stretch.copy);
-            if let Err(error) = kept {
-                warn!(%error, "damaged bytes of the spool could not be kept");
-            }
-            publish(shared, stretch.epoch, LossReason::Damaged, (None, Some(stretch.damage)));
-        }
-        for (epoch, gap) in self.gaps().take(MOST) {
-            let damaged = self.stretches.iter().any(|stretch| stretch.epoch == epoch);
-            let reason = if damaged { LossReason::Damaged } else { LossReason::Unrecorded };
-            publish(shared, epoch, reason, (Some(gap), None));
-        }
-    }
-
-    fn gaps(&self) -> impl Iterator<Item = (u64, (u64, u64))> {
-        self.floors.iter().flat_map(|(epoch, floor)| {
-            let gaps = self.seen.get(epoch).map(|seen| seen.gaps(*floor)).unwrap_or_default();
-            gaps.into_iter().map(|gap| (*epoch, gap))
+    /// Of numbers of this process that have no record.
+    pub(super) fn unrecorded(shared: &Shared, (first, last): (u64, u64)) -> Self {
+        Self::new(LossData {
+            spool: shared.id.as_str().to_owned(),
+            epoch: shared.epoch,
+            reason: LossReason::Unrecorded,
+            first: Some(first),
+            last: Some(last),
+            damage: None,
+            previous: shared.previous.filter(|_| first == 1),
         })
     }
+
+    /// Bytes that it takes in the log.
+    pub(super) fn size(&self) -> usize {
+        record::size(self.payload.len())
+    }
+
+    /// Appends it; `fit` must have said yes.
+    pub(super) fn append(&self, log: &mut Log) {
+        log.complete(self.head, &[&self.payload], Timestamp::now().as_millis());
+    }
+
+    /// Appends it even where that takes more than the spool may; where no segment can be made, the next start finds the
+    /// loss again.
+    pub(super) fn publish(&self, shared: &Shared) {
+        let (epoch, first, last) = (self.head.epoch, self.head.number, self.last);
+        warn!(epoch, first, last, "usage events are missing from the spool");
+        shared.write(self.size(), Grown::ByEvent, |log| self.append(log));
+    }
 }
 
-fn publish(shared: &Shared, epoch: u64, reason: LossReason, what: (Option<(u64, u64)>, Option<Damage>)) {
-    let (gap, damage) = what;
+/// What a damaged stretch is reported as.
+pub(super) fn of_damage(shared: &Shared, epoch: u64, damage: Damage) -> Report {
     let spool = shared.id.as_str().to_owned();
-    let (first, last) = (gap.map(|(first, _)| first), gap.map(|(_, last)| last));
-    let event = LossEvent::new(LossData { spool, epoch, reason, first, last, damage });
-    warn!(epoch, first, last, segment = damage.map(|damage| damage.segment), "events are missing from the spool");
-    let place = damage.unwrap_or_default();
-    let prefix = [place.segment, place.offset, last.unwrap_or(0)].map(u64::to_le_bytes).concat();
-    let key = record::clamp_key(&event.subject);
-    let bytes = event.encode();
-    let payload: [&[u8]; 4] = [&prefix, &record::key_length(key), key.as_bytes(), &bytes];
-    let size = record::size(payload.iter().map(|part| part.len()).sum());
-    let head = Head { kind: Kind::LossReport, flags: 0, epoch, number: first.unwrap_or(0) };
-    let now = Timestamp::now().as_millis();
-    if shared.write(size, Grown::ByEvent, |log| log.complete(head, &payload, now)).is_some() {
-        super::stats::Counters::add(&shared.counters.losses);
+    Report::new(LossData { spool, epoch, reason: LossReason::Damaged, damage: Some(damage), ..LossData::default() })
+}
+
+/// Reports what was dropped, if it fits without taking what is reserved; whether it did so.
+pub(super) fn tell(shared: &Shared, log: &mut Log) -> bool {
+    if !log.owes_reports() || !log.room().holds(log.ticket_share()) {
+        return false;
+    }
+    for range in log.numbering.take_unreported() {
+        let report = Report::unrecorded(shared, range);
+        if log.fit(report.size()) {
+            report.append(log);
+        } else {
+            log.numbering.not_reported(range);
+        }
+    }
+    true
+}
+
+/// Reports what was dropped, if there is room.
+pub(super) fn tell_when_due(shared: &Shared) {
+    let mut log = shared.log();
+    let grown = if log.owes_reports() && tell(shared, &mut log) { Grown::ByEvent } else { Grown::Otherwise };
+    shared.give_back(log, grown);
+}
+
+/// Reports what was dropped, for this process ends: even where that takes more than the spool may.
+pub(super) fn tell_at_end(shared: &Shared) {
+    let owed = shared.log().numbering.take_unreported();
+    for range in owed {
+        Report::unrecorded(shared, range).publish(shared);
     }
 }

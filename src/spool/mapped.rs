@@ -58,6 +58,19 @@ impl Mapped {
         publish(word, first)
     }
 
+    /// Stores one word at `at`, a multiple of 8, in one step; nothing where there is none.
+    pub(super) fn store(&mut self, at: usize, word: [u8; WORD]) {
+        match self {
+            Self::Memory(map) => {
+                let room = map.get_mut(at..).and_then(|rest| rest.get_mut(..WORD));
+                let stored = room.is_some_and(|room| publish(room, word));
+                debug_assert!(stored, "a word that is aligned and there");
+            }
+            #[cfg(test)]
+            Self::Recorded(handle) => handle.write_at(&word, at as u64),
+        }
+    }
+
     /// Makes the first `bytes` present, so that appends don't fault. Only a matter of speed: an old kernel may refuse.
     pub(super) fn prefault(&self, bytes: usize) {
         match self {

@@ -12,16 +12,20 @@
 //! own or runs in a sink's. Files are append-only, written by one process only and deleted whole, oldest first, so a
 //! crash at any moment leaves a log that reads.
 //!
-//! Read `ticket`, `writer`, `record`, then `reader`, `delete`, `recovery`.
+//! Read `ticket`, `writer`, `record`, then `reader`, `delete`, `recovery`, `accounts`.
 
+mod accounts;
 mod acknowledged;
 mod ages;
+mod balance;
 mod cursor;
 mod delete;
 mod directory;
 mod disk;
+mod given;
 mod loss;
 mod mapped;
+mod numbering;
 mod numbers;
 mod open;
 mod position;
@@ -29,6 +33,7 @@ mod prepare;
 mod reader;
 mod record;
 mod recovery;
+mod repair;
 mod room;
 mod scan;
 mod segment;
@@ -52,14 +57,16 @@ use std::thread::JoinHandle;
 use tracing::{error, info};
 
 use crate::config::{self, WhenFull};
+use crate::event::{Sequence, Unnumbered};
 use record::Kind;
-use room::TICKET_SHARE;
 use shared::{Grown, Shared, lock};
 
 pub use cursor::Record;
 pub use open::OpenError;
 pub use position::Position;
 pub use reader::Reader;
+#[cfg(fuzzing)]
+pub use record::fuzz;
 pub use stats::Stats;
 pub use survey::{Seen, Survey, survey};
 pub use sync::Commit;
@@ -107,10 +114,27 @@ impl Spool {
         self.0.shared.epoch
     }
 
-    /// Gives out the next number with room for what is recorded under it. Without room: `SpoolFull`, or with
+    /// Gives out the next number with room for what is recorded under it, later than others may be. Without room: `SpoolFull`, or with
     /// [`WhenFull::Drop`] a ticket that records nothing and counts as dropped. After `close` always `SpoolFull`.
     pub fn reserve(&self) -> Result<Ticket, SpoolFull> {
         ticket::reserve(&self.0.shared)
+    }
+
+    /// The place of no event: spool and epoch for one that is encoded before it has its number.
+    pub fn place(&self) -> Sequence {
+        Sequence { previous: None, ..self.0.shared.sequence(0) }
+    }
+
+    /// Gives out the next number, writes it into this event and records that as the INTENT, all in one step: the numbers
+    /// in the log have no holes at any moment. Without room as [`Self::reserve`].
+    pub fn begin(&self, key: &str, event: &Unnumbered<'_>) -> Result<Ticket, SpoolFull> {
+        ticket::begin(&self.0.shared, key, event)
+    }
+
+    /// As [`Self::begin`], for what is over already: records the event itself. Dropped for want of room, it has a number
+    /// and no record.
+    pub fn settle(&self, key: &str, event: &Unnumbered<'_>) -> Result<(Sequence, Commit), SpoolFull> {
+        ticket::settle(&self.0.shared, key, event)
     }
 
     /// Registers a sink by its name and reads on after its mark. Register every sink before the first one reads:
@@ -130,8 +154,10 @@ impl Spool {
         if shared.closed.load(Ordering::Relaxed) {
             return false;
         }
-        let room = shared.log().room();
-        shared.when_full == WhenFull::Drop || (room.admits() && (room.holds(TICKET_SHARE) || !shared.is_starved()))
+        let log = shared.log();
+        let (room, share) = (log.room(), log.ticket_share());
+        drop(log);
+        shared.when_full == WhenFull::Drop || (room.admits() && (room.holds(share) || !shared.is_starved()))
     }
 
     /// Gives out no more tickets, notes the end of the epoch, syncs, and ends the threads. Tickets that are open still
@@ -141,9 +167,10 @@ impl Spool {
         if shared.closed.swap(true, Ordering::Relaxed) {
             return;
         }
+        loss::tell_at_end(shared);
         let bytes = record::size(0);
         let noted = shared.write(bytes, Grown::Otherwise, |log| {
-            log.append(log.head(Kind::EpochClose, log.last_number()), &[]);
+            log.append(log.head(Kind::EpochClose, log.numbering.last()), &[]);
         });
         self.0.stop();
         let clean = match &shared.group {

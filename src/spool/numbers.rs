@@ -3,13 +3,22 @@
 use std::collections::BTreeMap;
 
 /// Kept as ranges: first to last.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Numbers(BTreeMap<u64, u64>);
 
 impl Numbers {
     /// Adds `first` to `last`.
     pub(super) fn insert(&mut self, first: u64, last: u64) {
         let (mut first, mut last) = (first, last.max(first));
+        // Mostly they come in order, or again.
+        if let Some(mut newest) = self.0.last_entry()
+            && *newest.key() <= first
+            && first <= newest.get().saturating_add(1)
+        {
+            let end = newest.get_mut();
+            *end = last.max(*end);
+            return;
+        }
         // Those that overlap or touch become one.
         let from = self.0.range(..=first).next_back().map_or(first, |(start, _)| *start);
         let touching = self.0.range(from..=last.saturating_add(1)).filter(|(_, end)| end.saturating_add(1) >= first);
@@ -21,14 +30,27 @@ impl Numbers {
         self.0.insert(first, last);
     }
 
-    /// The ranges after `floor` and before the highest that are not in the set.
-    pub(super) fn gaps(&self, floor: u64) -> Vec<(u64, u64)> {
+    /// First and last of each range, in order.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().map(|(first, last)| (*first, *last))
+    }
+
+    /// Whether this number would not make another range.
+    pub(super) fn touches(&self, number: u64) -> bool {
+        self.0.range(..=number.saturating_add(1)).next_back().is_some_and(|(_, last)| last.saturating_add(1) >= number)
+    }
+
+    /// The ranges after `floor` and up to `upto`, or the highest if that is higher, that are not in the set.
+    pub(super) fn gaps(&self, floor: u64, upto: u64) -> Vec<(u64, u64)> {
         let (mut next, mut gaps) = (floor + 1, Vec::new());
-        for (first, last) in &self.0 {
-            if *first > next {
+        for (first, last) in self.ranges() {
+            if first > next {
                 gaps.push((next, first - 1));
             }
             next = next.max(last.saturating_add(1));
+        }
+        if next <= upto {
+            gaps.push((next, upto));
         }
         gaps
     }
@@ -41,13 +63,16 @@ mod tests {
     #[test]
     fn gaps_are_what_lies_between() {
         let mut numbers = Numbers::default();
-        for (first, last) in [(5, 6), (2, 2), (9, 12), (3, 3), (7, 7)] {
+        for (first, last) in [(5, 6), (2, 2), (9, 12), (3, 3), (7, 7), (10, 11)] {
             numbers.insert(first, last);
         }
-        assert_eq!(numbers.gaps(0), [(1, 1), (4, 4), (8, 8)]);
-        assert_eq!(numbers.gaps(3), [(4, 4), (8, 8)]);
-        assert_eq!(numbers.gaps(12), []);
+        assert_eq!(numbers.gaps(0, 0), [(1, 1), (4, 4), (8, 8)]);
+        assert_eq!(numbers.gaps(3, 12), [(4, 4), (8, 8)]);
+        assert_eq!(numbers.gaps(12, 12), []);
+        assert_eq!(numbers.gaps(7, 15), [(8, 8), (13, 15)]);
+        assert!(numbers.touches(8) && numbers.touches(13) && numbers.touches(1) && !numbers.touches(14));
         numbers.insert(1, 20);
-        assert_eq!(numbers.gaps(0), []);
+        assert_eq!(numbers.gaps(0, 20), []);
+        assert_eq!(Numbers::default().gaps(3, 5), [(4, 5)]);
     }
 }

@@ -1,9 +1,11 @@
 //! The preparing thread: makes segments before they are needed, makes the next one's pages present, and unmaps full
-//! ones. Each of these takes up to milliseconds, which no request should wait for.
+//! ones. Each of these takes up to milliseconds, which no request should wait for. It also reports what was dropped, as
+//! soon as there is room.
 
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::loss;
 use super::mapped::Mapped;
 use super::shared::Shared;
 
@@ -16,6 +18,7 @@ pub(super) fn run(shared: &Shared) {
         let retired = std::mem::take(&mut shared.log().retired);
         drop(retired);
         prefault_next(shared);
+        loss::tell_when_due(shared);
         let short = shared.log().room().is_short();
         if short && !shared.make_segment(|log| log.room().is_short()) {
             pause(shared);

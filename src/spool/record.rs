@@ -7,7 +7,7 @@
 //! and is salted with spool, epoch and segment, so that a block left over from another file never reads as a record.
 //! The marker begins with a byte that no UTF-8 text holds, so that no event can look like a record.
 
-use crate::event::{self, Damage};
+use crate::event::{self, Damage, Previous};
 
 /// Bytes before the payload.
 pub(super) const HEAD_BYTES: usize = 28;
@@ -35,19 +35,22 @@ const MARKER: [u8; 2] = [0xF5, 0xA7];
 pub(super) enum Kind {
     /// Of a later version: skipped.
     Unknown = 0,
-    /// A process began; its payload is the last epoch before it and that one's last number seen.
+    /// A process began; its payload is the last epoch before it that gave out numbers, that one's last number, and 1 if
+    /// it ended in order.
     EpochOpen = 1,
     /// A request was admitted; its payload is the event to publish if nothing else follows.
     Intent = 2,
     /// A request ended; its payload is its event.
     Final = 3,
-    /// Numbers were given out and have no event. Without a payload it is the record's own number; else the payload is the
+    /// Numbers were given out and have no event; the record's own is the first, 0 if none is known. The payload is the
     /// damaged segment, the offset in it, the last number, and a loss event as in a FINAL.
     LossReport = 4,
     /// A process ended in order; the number is the last one given out.
     EpochClose = 5,
     /// A request goes on; its payload takes the place of its INTENT's.
     Progress = 6,
+    /// A segment follows another of the same process; up to the number, the first record of each stands before.
+    Follows = 7,
 }
 
 impl Kind {
@@ -59,6 +62,7 @@ impl Kind {
             4 => Self::LossReport,
             5 => Self::EpochClose,
             6 => Self::Progress,
+            7 => Self::Follows,
             _ => Self::Unknown,
         }
     }
@@ -93,6 +97,12 @@ impl Found<'_> {
             Kind::LossReport => split_payload(self.payload.get(LOSS_PREFIX..)?),
             _ => None,
         }
+    }
+
+    /// What an EPOCH_OPEN says of the epoch before it; those of old versions don't say how it ended.
+    pub(super) fn previous(&self) -> Option<Previous> {
+        let word = |at: usize| self.payload.get(at..)?.first_chunk::<8>().map(|word| u64::from_le_bytes(*word));
+        Some(Previous { epoch: word(0)?, number: word(8)?, clean: word(16) == Some(1) })
     }
 
     /// What a LOSS_REPORT that is an event is about: where the damage is (its length is not said), and the last number.
@@ -173,6 +183,21 @@ pub(super) fn split_payload(payload: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
 }
 
+/// For the fuzz target: whatever these bytes are, they are a record or none, and one keeps within its bytes.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let salt = Salt::new(b"fuzz", 1, 1);
+    let head = Head { kind: Kind::Final, flags: 0, epoch: 1, number: 1 };
+    let whole = [encode(salt, head, &[bytes]).as_slice(), bytes].concat();
+    for bytes in [bytes, &whole] {
+        if let Some(found) = decode(bytes, salt) {
+            assert!(found.size() <= bytes.len().next_multiple_of(ALIGNMENT));
+            assert!(found.event().is_none_or(|(key, event)| key.len() + event.len() < bytes.len()));
+            found.loss();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, proptest};
@@ -209,6 +234,31 @@ mod tests {
             if let Some(found) = decode(&bytes, salt) {
                 assert_eq!((found.head, found.payload), (head(), payload.as_slice()), "only padding may change");
             }
+        }
+
+        #[test]
+        fn any_bytes_decode_without_a_panic(bytes: Vec<u8>, as_record: bool, length: u32) {
+            let mut bytes = bytes;
+            if as_record {
+                bytes.splice(..0, MARKER.into_iter().chain(length.to_le_bytes()));
+            }
+            let salt = Salt::new(b"0123456789ab", 7, 2);
+            if let Some(found) = decode(&bytes, salt) {
+                assert_eq!(whole(salt, found.head, found.payload)[..found.size()], bytes[..found.size()]);
+            }
+            let _ = split_payload(&bytes);
+        }
+
+        #[test]
+        fn a_record_cut_off_anywhere_is_none(payload: Vec<u8>, place: proptest::sample::Index) {
+            let salt = Salt::new(b"0123456789ab", 7, 2);
+            let whole = [encode(salt, head(), &[&payload]).as_slice(), &payload].concat();
+            assert!(decode(&whole, salt).is_some());
+            let left = place.index(whole.len());
+            assert_eq!(decode(&whole[..left], salt), None);
+            let mut zeroed = whole.clone();
+            zeroed[left..].fill(0);
+            assert_eq!(decode(&zeroed, salt).is_some(), zeroed == whole, "as a torn write leaves it");
         }
 
         #[test]

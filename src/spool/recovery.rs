@@ -11,10 +11,10 @@ use std::io;
 
 use tracing::warn;
 
+use super::accounts::Accounts;
 use super::ages::Ages;
 use super::directory::Directory;
-use super::loss::Accounts;
-use super::record::Kind;
+use super::record::{Kind, REWRITTEN};
 use super::scan::Scan;
 use super::segment::{HEADER_BYTES, Header, SegmentId, SpoolId};
 use super::segments::{Info, Segments};
@@ -28,8 +28,8 @@ pub(super) struct Found {
     pub(super) finals: u64,
     /// Payloads of INTENTs without a FINAL, by epoch and number.
     pub(super) open: BTreeMap<(u64, u64), Box<[u8]>>,
-    /// The highest epoch and number of a record.
-    pub(super) last: (u64, u64),
+    /// The epoch of the process that is looking, whose copies are no events; 0 for none.
+    own: u64,
     /// Damaged stretches.
     pub(super) damaged: u64,
     /// Which numbers are accounted for.
@@ -49,6 +49,18 @@ pub(super) fn recover(directory: &Directory, spool: SpoolId) -> io::Result<Found
     Ok(found)
 }
 
+/// Reads the segments of a running process once more, in which nothing is deleted meanwhile. Sets nothing aside.
+pub(super) fn look_again(directory: &Directory, (spool, own): (SpoolId, u64), segments: &[Info]) -> io::Result<Found> {
+    let mut found = Found { own, ..Found::default() };
+    for info in segments {
+        let bytes = directory.open_segment(info.id)?.read_all(info.end as usize)?;
+        if let Some(info) = found.look(spool, info.id, &bytes) {
+            found.segments.push(info);
+        }
+    }
+    Ok(found)
+}
+
 /// The id in the first readable segment, for a spool whose `id` file is lost.
 pub(super) fn id_from_segments(directory: &Directory) -> io::Result<Option<SpoolId>> {
     for epoch in directory.epochs()? {
@@ -64,19 +76,23 @@ pub(super) fn id_from_segments(directory: &Directory) -> io::Result<Option<Spool
 
 impl Found {
     fn take(&mut self, directory: &Directory, spool: SpoolId, id: SegmentId) {
-        let taken = read(directory, id).and_then(|bytes| match self.look(spool, id, &bytes) {
-            Some(mut info) => {
-                info.bytes = shorten(directory, &info, bytes.len() as u64);
-                self.segments.push(info);
-                Ok(())
-            }
-            None => directory.delete_segment(id),
-        });
-        if let Err(error) = taken {
-            self.damaged += 1;
-            warn!(%error, epoch = id.epoch, segment = id.number, "a segment of the spool cannot be used and is set aside");
-            let _ = directory.set_aside(id);
+        let bytes = match read(directory, id) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.set_aside(directory, id, &error),
+        };
+        if let Some(mut info) = self.look(spool, id, &bytes) {
+            info.bytes = shorten(directory, &info, bytes.len() as u64);
+            self.segments.push(info);
+        } else if let Err(error) = directory.delete_segment(id) {
+            warn!(%error, epoch = id.epoch, segment = id.number, "a segment without records could not be deleted");
         }
+    }
+
+    fn set_aside(&mut self, directory: &Directory, id: SegmentId, error: &io::Error) {
+        self.damaged += 1;
+        self.accounts.unreadable(id);
+        warn!(%error, epoch = id.epoch, segment = id.number, "a segment of the spool cannot be read and is set aside");
+        let _ = directory.set_aside(id);
     }
 
     /// Takes a segment in; `None` if it was prepared and never used.
@@ -89,23 +105,26 @@ impl Found {
         let (before, mut last_final) = (self.finals, None);
         for (record, end) in scan.by_ref() {
             let key = (record.head.epoch, record.head.number);
-            self.last = self.last.max(key);
             self.accounts.record(id, &record);
-            if record.event().is_some() {
+            let copy = record.head.flags & REWRITTEN != 0 && id.epoch == self.own;
+            if !copy && record.event().is_some() {
                 self.finals += 1;
                 last_final = Some(end as u64);
             }
             match record.head.kind {
                 Kind::Intent | Kind::Progress => drop(self.open.insert(key, record.payload.into())),
                 Kind::LossReport | Kind::Final => drop(self.open.remove(&key)),
-                Kind::EpochOpen | Kind::EpochClose | Kind::Unknown => {}
+                Kind::EpochOpen | Kind::EpochClose | Kind::Follows | Kind::Unknown => {}
             }
         }
         let used = scan.used() as u64;
+        self.accounts.begins(id);
         if used == HEADER_BYTES as u64 {
             return None;
         }
-        self.accounts.begins(id);
+        if header.is_none() {
+            self.accounts.without_header(id, bytes);
+        }
         for stretch in scan.stretches() {
             self.accounts.damaged(id, bytes, stretch);
         }

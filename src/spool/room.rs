@@ -4,13 +4,15 @@
 //! segment is sure to hold only what is left after the longest record that did not fit. One segment is kept back for
 //! the spool's own records: carrying an open INTENT onward must be possible when the spool is full.
 
-use super::record::MAX_RECORD_BYTES;
+use super::record::{self, MAX_RECORD_BYTES};
 use super::segment::{HEADER_BYTES, SEGMENT_BYTES};
 
 /// What a ticket reserves for each of its two records.
 pub(super) const RECORD_SHARE: u64 = MAX_RECORD_BYTES as u64;
 /// What a ticket reserves.
 pub(super) const TICKET_SHARE: u64 = 2 * RECORD_SHARE;
+/// What a segment that follows another begins with.
+const FIRST_RECORD: u64 = record::size(0) as u64;
 /// The least that a spool may be allowed to take: active, one ready, one kept back, one not delivered.
 pub(super) const LEAST_BYTES: u64 = LEAST_SEGMENTS * SEGMENT_BYTES as u64;
 /// The same in segments.
@@ -73,7 +75,7 @@ impl Room {
 
     /// Bytes of records that any segment is sure to hold.
     fn sure(&self) -> u64 {
-        self.segment - HEADER_BYTES as u64 - RECORD_SHARE
+        self.segment - HEADER_BYTES as u64 - FIRST_RECORD - RECORD_SHARE
     }
 }
 

@@ -74,6 +74,11 @@ impl Segments {
         self.list.front().filter(|_| self.list.len() > 1)
     }
 
+    /// All of them, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Info> {
+        self.list.iter()
+    }
+
     /// The one being written.
     pub(super) fn active_mut(&mut self) -> Option<&mut Info> {
         self.list.back_mut()

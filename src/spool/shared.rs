@@ -1,8 +1,10 @@
 //! What the spool's handles and threads share: the log behind its mutex, and the way to it.
 //!
-//! Locks are taken in this order: `making`, `deleting` or the group's `syncing`; then `log`; then the group's state.
+//! Locks are taken in this order: `deleting`; `known`; `making` or the group's `syncing`; then `log`; then the group's
+//! state.
 //! No I/O happens under `log`.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -15,14 +17,19 @@ use super::stats::Counters;
 use super::sync::Group;
 use super::writer::Log;
 use crate::config::WhenFull;
+use crate::event::{Previous, Sequence};
 
 /// See the module.
 pub(super) struct Shared {
     pub(super) directory: Directory,
     pub(super) id: SpoolId,
     pub(super) epoch: u64,
+    /// The last epoch before this one that gave out numbers.
+    pub(super) previous: Option<Previous>,
     pub(super) when_full: WhenFull,
     pub(super) counters: Counters,
+    /// Where damage in the log begins that was looked into.
+    pub(super) known: Mutex<BTreeSet<(SegmentId, u64)>>,
     /// Present when events are to survive the loss of power.
     pub(super) group: Option<Group>,
     /// Wakes readers.
@@ -48,8 +55,8 @@ pub(super) struct Parts {
     pub(super) lock: Lock,
     pub(super) id: SpoolId,
     pub(super) epoch: u64,
+    pub(super) previous: Option<Previous>,
     pub(super) when_full: WhenFull,
-    pub(super) counters: Counters,
     pub(super) group: Option<Group>,
     pub(super) log: Log,
 }
@@ -61,8 +68,10 @@ impl Shared {
             directory: parts.directory,
             id: parts.id,
             epoch: parts.epoch,
+            previous: parts.previous,
             when_full: parts.when_full,
-            counters: parts.counters,
+            counters: Counters::default(),
+            known: Mutex::default(),
             group: parts.group,
             grown: Condvar::new(),
             chores: Condvar::new(),
@@ -73,6 +82,12 @@ impl Shared {
             starved: AtomicBool::new(false),
             _lock: parts.lock,
         }
+    }
+
+    /// The place of an event with this number.
+    pub(super) fn sequence(&self, number: u64) -> Sequence {
+        let previous = self.previous.filter(|_| number == 1);
+        Sequence { spool: self.id.as_str().into(), epoch: self.epoch, number, previous }
     }
 
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {

@@ -14,17 +14,28 @@ pub struct Stats {
     pub segments: u64,
     /// When the oldest event that not every sink has delivered was recorded, to about a second and never too late.
     pub oldest_undelivered: Option<Timestamp>,
+    /// Events found in the log when it was opened and not delivered by every sink then.
+    pub inherited: u64,
     /// Events recorded by tickets, interrupted ones included.
     pub committed: u64,
     /// Events that every sink has delivered, those of earlier processes included.
     pub delivered: u64,
-    /// Numbers given out whose event was not recorded.
+    /// Events that not every sink has delivered. At any moment `inherited + committed + recovered + losses` is
+    /// `delivered + pending + spoiled`.
+    pub pending: u64,
+    /// Events that were in the log and that damage took since it was opened: each is replaced by a recovered one or
+    /// named by a loss event.
+    pub spoiled: u64,
+    /// Numbers given out whose event was not recorded. With those committed and open it is every number given out.
     pub dropped: u64,
+    /// The last number given out: how many there are in this epoch.
+    pub given_out: u64,
     /// Tickets not sealed yet.
     pub open: u64,
-    /// Requests of earlier processes that recovery ended as interrupted.
+    /// Requests that did not come to record their event, or whose event was damaged, and were ended as what is known of
+    /// them: at the start those of earlier processes.
     pub recovered: u64,
-    /// Loss reports that recovery published.
+    /// Loss events recorded.
     pub losses: u64,
     /// Damaged stretches found in the log.
     pub damaged: u64,
@@ -49,10 +60,6 @@ pub struct Stats {
 /// The counters behind [`Stats`].
 #[derive(Default)]
 pub(super) struct Counters {
-    pub(super) committed: AtomicU64,
-    pub(super) dropped: AtomicU64,
-    pub(super) recovered: AtomicU64,
-    pub(super) losses: AtomicU64,
     pub(super) damaged: AtomicU64,
     pub(super) carried: AtomicU64,
     pub(super) progress_skipped: AtomicU64,
@@ -81,20 +88,24 @@ pub(super) fn collect(shared: &Shared) -> Stats {
     let counters = &shared.counters;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let log = shared.log();
-    let acknowledged = log.delivered_by_all();
+    let acknowledged = log.delivered_by_all().unwrap_or(0);
     let start = log.sinks.iter().map(|sink| sink.start).min().unwrap_or(0);
-    let waiting_from = acknowledged.unwrap_or(0);
-    let oldest = if waiting_from < log.finals { log.ages.after(waiting_from) } else { None };
+    let oldest = if acknowledged < log.finals { log.ages.after(acknowledged) } else { None };
+    let balance = log.balance;
     Stats {
         bytes: log.room().on_disk,
         segments: log.segments.len() as u64,
         oldest_undelivered: oldest.map(Timestamp::from_millis),
-        committed: read(&counters.committed),
-        delivered: acknowledged.unwrap_or(0).saturating_sub(start),
-        dropped: read(&counters.dropped),
+        inherited: balance.inherited.saturating_sub(start),
+        committed: balance.committed,
+        recovered: balance.recovered,
+        losses: balance.losses,
+        delivered: acknowledged.saturating_sub(start),
+        pending: log.finals.saturating_sub(acknowledged),
+        spoiled: balance.spoiled,
+        dropped: balance.dropped,
+        given_out: log.numbering.last(),
         open: log.tickets,
-        recovered: read(&counters.recovered),
-        losses: read(&counters.losses),
         damaged: read(&counters.damaged),
         carried: read(&counters.carried),
         progress_skipped: read(&counters.progress_skipped),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::directory::Directory;
 use super::disk::Disk;
+use super::given;
 use super::record::{self, CARRIED, Kind};
 use super::recovery;
 use super::scan::Scan;
@@ -34,12 +35,30 @@ pub enum Seen<'a> {
         /// The event, encoded.
         event: &'a [u8],
     },
-    /// A number has no event, and the process said so.
+    /// Numbers have no event, and the process said so.
     Lost {
         /// The epoch.
         epoch: u64,
-        /// The number.
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// Every number of the epoch after this one is in the log.
+    From {
+        /// The epoch.
+        epoch: u64,
+        /// The last number before.
         number: u64,
+    },
+    /// The epoch gave out no number after this one.
+    End {
+        /// The epoch.
+        epoch: u64,
+        /// Its last number.
+        number: u64,
+        /// Whether its process ended in order.
+        clean: bool,
     },
 }
 
@@ -67,7 +86,12 @@ pub fn survey(dir: &Path, mut tell: impl FnMut(&str, Seen<'_>)) -> io::Result<Su
     };
     let Some(spool) = spool else { return Ok(Survey::default()) };
     let mut survey = Survey { spool: spool.as_str().to_owned(), ..Survey::default() };
-    for epoch in directory.epochs()? {
+    let epochs = directory.epochs()?;
+    // The newest one's may still grow.
+    for noted in given::load(&directory, spool).iter().filter(|noted| epochs.last().is_some_and(|e| noted.epoch < *e)) {
+        tell(spool.as_str(), Seen::End { epoch: noted.epoch, number: noted.number, clean: false });
+    }
+    for epoch in epochs {
         let mut ids = segments(&directory, epoch)?;
         let end = last_record(&directory, spool, &mut ids)?;
         let last = ids.last().copied();
@@ -138,13 +162,18 @@ fn look(bytes: &[u8], place: (SpoolId, SegmentId), tell: &mut impl FnMut(&str, S
         let carried = found.head.flags & CARRIED != 0;
         match found.head.kind {
             Kind::Intent => tell(spool.as_str(), Seen::Intent { epoch, number, carried }),
-            Kind::LossReport => tell(spool.as_str(), Seen::Lost { epoch, number }),
+            Kind::LossReport => {
+                let last = found.loss().map_or(number, |(_, last)| last);
+                tell(spool.as_str(), Seen::Lost { epoch, first: number, last });
+            }
+            Kind::Follows => tell(spool.as_str(), Seen::From { epoch, number }),
+            Kind::EpochClose => tell(spool.as_str(), Seen::End { epoch, number, clean: true }),
             Kind::Final => {
                 if let Some((_, event)) = record::split_payload(found.payload) {
                     tell(spool.as_str(), Seen::Event { event });
                 }
             }
-            Kind::Progress | Kind::EpochOpen | Kind::EpochClose | Kind::Unknown => {}
+            Kind::Progress | Kind::EpochOpen | Kind::Unknown => {}
         }
     }
     // One that is just being made has no header yet, and no record.
@@ -175,7 +204,7 @@ mod tests {
         let mut told = Vec::new();
         let found = survey(&config.dir, |id, seen| told.push(format!("{id} {}", tell(seen)))).unwrap();
         let id = spool.id();
-        assert_eq!(told, ["whole 1", "intent 1 1", "event 7", "lost 1 3"].map(|text| format!("{id} {text}")));
+        assert_eq!(told, ["whole 1", "intent 1 1", "event 7", "lost 1 3-3"].map(|text| format!("{id} {text}")));
         assert_eq!((found.spool.as_str(), found.segments >= 1, found.damaged), (id, true, 0));
     }
 
@@ -184,7 +213,9 @@ mod tests {
             Seen::WholeEpoch { epoch } => format!("whole {epoch}"),
             Seen::Intent { epoch, number, .. } => format!("intent {epoch} {number}"),
             Seen::Event { event } => format!("event {}", event.len()),
-            Seen::Lost { epoch, number } => format!("lost {epoch} {number}"),
+            Seen::Lost { epoch, first, last } => format!("lost {epoch} {first}-{last}"),
+            Seen::From { epoch, number } => format!("from {epoch} {number}"),
+            Seen::End { epoch, number, clean } => format!("end {epoch} {number} {clean}"),
         }
     }
 }

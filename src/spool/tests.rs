@@ -5,6 +5,9 @@ mod crash;
 mod faults;
 mod flips;
 mod history;
+mod large;
+mod losses;
+mod model;
 mod states;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,7 +91,7 @@ fn damage_is_kept_and_reported_once_with_the_numbers_that_are_missing() {
     for text in ["a", "hit", "c"] {
         assert!(first.reserve().unwrap().seal("org", &event(text, 500)).is_ready());
     }
-    let (id, skipped) = (first.id().to_owned(), first.0.shared.log().skip_number());
+    let (id, skipped) = (first.id().to_owned(), first.0.shared.log().numbering.give());
     assert!(first.reserve().unwrap().seal("org", b"after a number without a record").is_ready());
     drop(first);
     let file = &segment_files(dir.path())[0];
@@ -341,27 +344,6 @@ fn a_full_spool_refuses_and_stays_within_its_bound_and_recovers_when_delivered()
     assert_eq!(deliver(&mut reader) as u64, count);
     assert!(spool.has_room());
     assert_eq!(spool.reserve().unwrap().sequence().number, count + 1, "a refusal takes no number");
-}
-
-#[test]
-fn a_full_spool_that_may_drop_counts_each_one_and_leaves_a_gap() {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = config::Spool { max_bytes: LEAST_BYTES, when_full: WhenFull::Drop, ..config(dir.path()) };
-    let spool = Spool::open(&settings).unwrap();
-    let mut reader = spool.reader("kafka");
-    let mut recorded = 0;
-    while spool.stats().dropped == 0 {
-        let ticket = spool.reserve().unwrap();
-        recorded = ticket.sequence().number;
-        assert!(ticket.seal("org", &event("x", event::MAX_BYTES)).is_ready());
-    }
-    assert!(spool.has_room(), "requests are let through");
-    assert_eq!(deliver(&mut reader) as u64, recorded - 1);
-    let ticket = spool.reserve().unwrap();
-    assert_eq!(ticket.sequence().number, recorded + 1);
-    assert!(ticket.seal("org", b"after the gap").is_ready());
-    assert_eq!(texts(&drain(&mut reader)), ["after the gap"]);
-    assert_eq!((spool.stats().dropped, spool.stats().committed), (1, recorded));
 }
 
 #[test]

@@ -4,18 +4,19 @@
 //! also ends when it is dropped: as the interrupted event that its INTENT already is.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
-use tracing::error;
+use tracing::{error, warn};
 
+use super::loss::{self, Report};
 use super::record::{self, Kind};
-use super::room::TICKET_SHARE;
 use super::shared::{Grown, Shared};
 use super::stats::Counters;
 use super::sync::Commit;
+use super::writer::Log;
 use crate::config::WhenFull;
-use crate::event::{self, Sequence};
+use crate::event::{self, Sequence, Unnumbered};
 use crate::types::Timestamp;
 
 /// There is no room for the events of another request.
@@ -44,16 +45,64 @@ enum Stage {
 
 /// Gives out the next number; with no room, as the configuration says.
 pub(super) fn reserve(shared: &Arc<Shared>) -> Result<Ticket, SpoolFull> {
+    let Some((mut log, grown)) = admit(shared, 0)? else { return Ok(drop_next(shared)) };
+    let number = log.reserve();
+    shared.give_back(log, grown);
+    Ok(Ticket { shared: Arc::clone(shared), number, stage: Stage::Reserved })
+}
+
+/// Gives out the next number and records its INTENT in the same moment.
+pub(super) fn begin(shared: &Arc<Shared>, key: &str, event: &Unnumbered<'_>) -> Result<Ticket, SpoolFull> {
+    let mut payload = keyed(key, event);
+    let Some((mut log, grown)) = admit(shared, record::size(payload.capacity()))? else {
+        return Ok(drop_next(shared));
+    };
+    number(shared, event, (log.numbering.next(), &mut payload));
+    let number = log.begin(payload);
+    shared.give_back(log, grown);
+    Ok(Ticket { shared: Arc::clone(shared), number, stage: Stage::Intended })
+}
+
+/// Gives out the next number and records its event in the same moment.
+pub(super) fn settle(shared: &Arc<Shared>, key: &str, event: &Unnumbered<'_>) -> Result<(Sequence, Commit), SpoolFull> {
+    let mut payload = keyed(key, event);
+    let now = Timestamp::now().as_millis();
+    let Some((mut log, _)) = admit(shared, record::size(payload.capacity()))? else {
+        return Ok((drop_next(shared).sequence(), Commit::ready()));
+    };
+    number(shared, event, (log.numbering.next(), &mut payload));
+    let number = log.settle(&payload, now);
+    shared.give_back(log, Grown::ByEvent);
+    Ok((shared.sequence(number), Commit::join(shared)))
+}
+
+/// A payload of an event that has no number yet: its key, and room for the event.
+fn keyed(key: &str, event: &Unnumbered<'_>) -> Vec<u8> {
+    let key = record::clamp_key(key);
+    let mut payload = Vec::with_capacity(2 + key.len() + event.most_bytes());
+    payload.extend_from_slice(&record::key_length(key));
+    payload.extend_from_slice(key.as_bytes());
+    payload
+}
+
+fn number(shared: &Shared, event: &Unnumbered<'_>, (number, payload): (u64, &mut Vec<u8>)) {
+    event.write(number, shared.previous.as_ref().filter(|_| number == 1), payload);
+}
+
+/// The log, with room for a ticket and a record of `bytes`; what was dropped before is reported first. `None` where
+/// there is no room and requests are let in without.
+fn admit(shared: &Shared, bytes: usize) -> Result<Option<(MutexGuard<'_, Log>, Grown)>, SpoolFull> {
     if shared.closed.load(Ordering::Relaxed) {
         return Err(SpoolFull);
     }
     loop {
         let mut log = shared.log();
         let room = log.room();
-        if room.holds(TICKET_SHARE) && room.admits() {
-            let number = log.reserve();
-            shared.give_back(log, Grown::Otherwise);
-            return Ok(Ticket { shared: Arc::clone(shared), number, stage: Stage::Reserved });
+        if room.admits() && room.holds(log.ticket_share()) {
+            let told = log.owes_reports() && loss::tell(shared, &mut log);
+            if log.fit(bytes) {
+                return Ok(Some((log, if told { Grown::ByEvent } else { Grown::Otherwise })));
+            }
         }
         drop(log);
         // While the disk is full the preparing thread tries again; requests don't.
@@ -61,27 +110,34 @@ pub(super) fn reserve(shared: &Arc<Shared>) -> Result<Ticket, SpoolFull> {
             return without_room(shared);
         }
         Counters::add(&shared.counters.made_inline);
-        if !shared.make_segment(|log| !log.room().holds(TICKET_SHARE)) {
+        if !shared.make_segment(|log| !log.room().holds(log.ticket_share())) {
             return without_room(shared);
         }
     }
 }
 
-fn without_room(shared: &Arc<Shared>) -> Result<Ticket, SpoolFull> {
+fn without_room<T>(shared: &Shared) -> Result<Option<T>, SpoolFull> {
     match shared.when_full {
         WhenFull::Reject => Err(SpoolFull),
-        WhenFull::Drop => {
-            Counters::add(&shared.counters.dropped);
-            let number = shared.log().skip_number();
-            Ok(Ticket { shared: Arc::clone(shared), number, stage: Stage::Unrecorded })
-        }
+        WhenFull::Drop => Ok(None),
     }
+}
+
+fn drop_next(shared: &Arc<Shared>) -> Ticket {
+    let mut log = shared.log();
+    let goes_on = log.owes_reports();
+    let number = log.drop_next();
+    drop(log);
+    if !goes_on {
+        warn!(number, "the spool is full: requests are let in and not recorded, as configured");
+    }
+    Ticket { shared: Arc::clone(shared), number, stage: Stage::Unrecorded }
 }
 
 impl Ticket {
     /// The event's place, which goes into the event.
     pub fn sequence(&self) -> Sequence {
-        Sequence { spool: self.shared.id.as_str().into(), epoch: self.shared.epoch, number: self.number }
+        self.shared.sequence(self.number)
     }
 
     /// Records what is to be published if this process dies before `seal`: an encoded event, complete as it is.
@@ -91,7 +147,7 @@ impl Ticket {
             return;
         }
         let key = record::clamp_key(key);
-        let payload = [&record::key_length(key), key.as_bytes(), event].concat().into_boxed_slice();
+        let payload = [&record::key_length(key), key.as_bytes(), event].concat();
         let (number, bytes) = (self.number, record::size(payload.len()));
         if self.shared.write(bytes, Grown::Otherwise, |log| log.intend(number, payload)).is_some() {
             self.stage = Stage::Intended;
@@ -106,7 +162,7 @@ impl Ticket {
             return;
         }
         let key = record::clamp_key(key);
-        let payload = [&record::key_length(key), key.as_bytes(), event].concat().into_boxed_slice();
+        let payload = [&record::key_length(key), key.as_bytes(), event].concat();
         let bytes = record::size(payload.len());
         let mut log = self.shared.log();
         if log.room().spares_bytes(bytes as u64) && log.fit(bytes) {
@@ -135,14 +191,13 @@ impl Ticket {
         let written = self.shared.write(bytes, Grown::ByEvent, |log| {
             match stage {
                 Stage::Intended => drop(log.finish_intended(number)),
-                _ => log.finish_plain(),
+                _ => log.finish_plain(number),
             }
             log.complete(log.head(Kind::Final, number), payload, now);
         });
         if written.is_none() {
             return self.give_up(stage);
         }
-        Counters::add(&self.shared.counters.committed);
         Commit::join(&self.shared)
     }
 
@@ -155,29 +210,34 @@ impl Ticket {
         }
     }
 
-    /// The number has no event: says so in the log.
+    /// The number has no event: says so in the log, in the room that was reserved.
     fn lose(&mut self) {
         let (number, stage) = (self.number, self.end());
-        let written = self.shared.write(record::size(0), Grown::Otherwise, |log| {
+        let report = Report::unrecorded(&self.shared, (number, number));
+        warn!(number, "a request ended without a usage event");
+        let written = self.shared.write(report.size(), Grown::ByEvent, |log| {
             match stage {
                 Stage::Intended => drop(log.finish_intended(number)),
-                _ => log.finish_plain(),
+                _ => log.finish_plain(number),
             }
-            log.append(log.head(Kind::LossReport, number), &[]);
+            log.balance.dropped += 1;
+            report.append(log);
         });
         if written.is_none() {
             drop(self.give_up(stage));
-        } else {
-            Counters::add(&self.shared.counters.dropped);
         }
     }
 
     /// No segment could be made although room was reserved. An INTENT stays open in the log: the next start publishes it.
     fn give_up(&mut self, stage: Stage) -> Commit {
-        if stage != Stage::Intended {
-            self.shared.log().finish_plain();
+        let mut log = self.shared.log();
+        if stage == Stage::Intended {
+            log.abandon();
+        } else {
+            log.finish_plain(self.number);
+            log.without_record(self.number);
         }
-        Counters::add(&self.shared.counters.dropped);
+        drop(log);
         error!(number = self.number, "a usage event could not be recorded");
         Commit::ready()
     }

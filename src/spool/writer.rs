@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ages::Ages;
+use super::balance::Balance;
 use super::disk::File;
+use super::loss::LOSS_SHARE;
+use super::numbering::Numbering;
 use super::position::Position;
 use super::record::{self, CARRIED, Head, Kind};
 use super::room::{RECORD_SHARE, Room, TICKET_SHARE};
@@ -30,7 +33,7 @@ pub(super) struct Sink {
 /// A ticket with an INTENT and no FINAL.
 struct Open {
     segment: SegmentId,
-    payload: Box<[u8]>,
+    payload: Vec<u8>,
 }
 
 /// Why the oldest segment stays, or that it need not.
@@ -58,6 +61,8 @@ pub(super) struct Log {
     pub(super) ages: Ages,
     /// Events in the log since it was opened, those found then included.
     pub(super) finals: u64,
+    pub(super) balance: Balance,
+    pub(super) numbering: Numbering,
     /// Changes whenever there may be more to read.
     pub(super) grown: u64,
     /// Open tickets that record.
@@ -73,7 +78,6 @@ pub(super) struct Log {
     at: usize,
     spares: VecDeque<Segment>,
     open: HashMap<u64, Open>,
-    last_number: u64,
     reserved: u64,
     rolled: Vec<Unfinished>,
     poisoned: bool,
@@ -111,6 +115,8 @@ impl Log {
             sinks: Vec::new(),
             ages,
             finals,
+            balance: Balance { inherited: finals, ..Balance::default() },
+            numbering: Numbering::default(),
             grown: 0,
             tickets: 0,
             signals: Signals::default(),
@@ -122,7 +128,6 @@ impl Log {
             at: HEADER_BYTES,
             spares: VecDeque::new(),
             open: HashMap::new(),
-            last_number: 0,
             reserved: 0,
             rolled: Vec::new(),
             poisoned: false,
@@ -131,21 +136,49 @@ impl Log {
     }
 
     /// Gives out the next number without room for a record.
-    pub(super) fn skip_number(&mut self) -> u64 {
-        self.last_number += 1;
-        self.last_number
+    pub(super) fn drop_next(&mut self) -> u64 {
+        let number = self.numbering.give();
+        self.without_record(number);
+        number
+    }
+
+    /// A number that was given out has no record and will have none.
+    pub(super) fn without_record(&mut self, number: u64) {
+        self.balance.dropped += 1;
+        self.numbering.without_record(number);
     }
 
     /// Gives out the next number and reserves room for its two records.
     pub(super) fn reserve(&mut self) -> u64 {
         self.reserved += TICKET_SHARE;
         self.tickets += 1;
-        self.skip_number()
+        self.numbering.give_bare()
     }
 
-    /// The last number given out.
-    pub(super) fn last_number(&self) -> u64 {
-        self.last_number
+    /// Gives out the next number with its INTENT, and reserves room for its FINAL; `fit` must have said yes.
+    pub(super) fn begin(&mut self, payload: Vec<u8>) -> u64 {
+        let number = self.numbering.next();
+        self.append(self.head(Kind::Intent, number), &[&payload]);
+        self.remember(number, payload);
+        self.reserved += RECORD_SHARE;
+        self.tickets += 1;
+        self.numbering.give()
+    }
+
+    /// Gives out the next number with its FINAL; `fit` must have said yes.
+    pub(super) fn settle(&mut self, payload: &[u8], now_ms: u64) -> u64 {
+        self.complete(self.head(Kind::Final, self.numbering.next()), &[payload], now_ms);
+        self.numbering.give()
+    }
+
+    /// What must be free for a ticket to be given out: also what has to be reported before.
+    pub(super) fn ticket_share(&self) -> u64 {
+        TICKET_SHARE + LOSS_SHARE * self.numbering.unreported().ranges().count() as u64
+    }
+
+    /// Whether something was dropped and is not reported.
+    pub(super) fn owes_reports(&self) -> bool {
+        self.numbering.unreported().ranges().next().is_some()
     }
 
     /// Makes sure that a record of so many bytes fits into the active segment; false if a segment must be made first.
@@ -154,28 +187,37 @@ impl Log {
     }
 
     /// Appends an INTENT; `fit` must have said yes.
-    pub(super) fn intend(&mut self, number: u64, payload: Box<[u8]>) {
+    pub(super) fn intend(&mut self, number: u64, payload: Vec<u8>) {
         self.append(self.head(Kind::Intent, number), &[&payload]);
+        self.numbering.covered(number);
         self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
         self.remember(number, payload);
     }
 
     /// Appends a PROGRESS, which takes the INTENT's place; `fit` must have said yes.
-    pub(super) fn progress(&mut self, number: u64, payload: Box<[u8]>) {
+    pub(super) fn progress(&mut self, number: u64, payload: Vec<u8>) {
         self.append(self.head(Kind::Progress, number), &[&payload]);
         self.forget(number);
         self.remember(number, payload);
     }
 
     /// Ends a ticket whose INTENT was written; its INTENT's payload.
-    pub(super) fn finish_intended(&mut self, number: u64) -> Option<Box<[u8]>> {
+    pub(super) fn finish_intended(&mut self, number: u64) -> Option<Vec<u8>> {
         self.tickets -= 1;
         self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
         self.forget(number)
     }
 
+    /// Ends a ticket whose FINAL could not be written: its INTENT stays open, for the next start to publish.
+    pub(super) fn abandon(&mut self) {
+        self.tickets -= 1;
+        self.balance.dropped += 1;
+        self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
+    }
+
     /// Ends a ticket without an INTENT.
-    pub(super) fn finish_plain(&mut self) {
+    pub(super) fn finish_plain(&mut self, number: u64) {
+        self.numbering.covered(number);
         self.tickets -= 1;
         self.reserved = self.reserved.saturating_sub(TICKET_SHARE);
     }
@@ -188,6 +230,7 @@ impl Log {
         }
         self.finals += 1;
         self.grown += 1;
+        self.balance.recorded(head);
         self.ages.note(self.finals, now_ms);
         if let Some(info) = self.segments.active_mut() {
             info.last_final = Some(end);
@@ -228,8 +271,13 @@ impl Log {
     }
 
     /// A copy of an open INTENT's payload.
-    pub(super) fn open_payload(&self, number: u64) -> Option<Box<[u8]>> {
+    pub(super) fn open_payload(&self, number: u64) -> Option<Vec<u8>> {
         self.open.get(&number).map(|open| open.payload.clone())
+    }
+
+    /// The numbers of open INTENTs.
+    pub(super) fn open_numbers(&self) -> impl Iterator<Item = u64> {
+        self.open.keys().copied()
     }
 
     /// Where an open INTENT is.
@@ -299,7 +347,8 @@ impl Log {
 
     /// Whether the preparing thread has something to do.
     pub(super) fn has_chores(&mut self) -> bool {
-        !self.retired.is_empty() || self.next_to_prefault().is_some() || self.room().is_short()
+        let due = self.owes_reports() && self.room().holds(self.ticket_share());
+        due || !self.retired.is_empty() || self.next_to_prefault().is_some() || self.room().is_short()
     }
 
     /// Hands over what must be synced for everything written so far to be durable, oldest first. A file whose sync
@@ -356,10 +405,11 @@ impl Log {
         self.retired.push(full);
         self.at = HEADER_BYTES;
         self.poisoned = false;
+        self.append(self.head(Kind::Follows, self.numbering.settled()), &[]);
         true
     }
 
-    fn remember(&mut self, number: u64, payload: Box<[u8]>) {
+    fn remember(&mut self, number: u64, payload: Vec<u8>) {
         let segment = self.active.id;
         self.open.insert(number, Open { segment, payload });
         if let Some(info) = self.segments.active_mut() {
@@ -367,7 +417,7 @@ impl Log {
         }
     }
 
-    fn forget(&mut self, number: u64) -> Option<Box<[u8]>> {
+    fn forget(&mut self, number: u64) -> Option<Vec<u8>> {
         let open = self.open.remove(&number)?;
         if let Some(info) = self.segments.get_mut(open.segment) {
             info.open -= 1;

@@ -17,8 +17,15 @@ pub(crate) struct Recording {
 }
 
 /// The dialects whose recordings are checked.
-const READ: [&str; 6] =
-    ["openai.chat", "anthropic.messages", "cohere.chat", "ollama.chat", "google.generate_content", "bedrock.converse"];
+const READ: [&str; 7] = [
+    "openai.chat",
+    "openai.responses",
+    "anthropic.messages",
+    "cohere.chat",
+    "ollama.chat",
+    "google.generate_content",
+    "bedrock.converse",
+];
 
 /// Recordings of the dialects that are read: always our own, and more where they are: beside the repository as
 /// `shared/corpus`, or where `TOLLGATE_CORPUS` says.
@@ -125,6 +132,10 @@ impl Recording {
             "bedrock.converse" => {
                 let path = format!("/model/demo/converse{}", if self.stream { "-stream" } else { "" });
                 (path, r#"{"messages":[{"role":"user","content":[{"text":"hello there"}]}]}"#.to_owned())
+            }
+            "openai.responses" => {
+                let body = format!(r#"{{"model":"demo","stream":{},"input":"hi"}}"#, self.stream);
+                ("/v1/responses".to_owned(), body)
             }
             "ollama.chat" => ("/api/chat".to_owned(), chat(self.stream)),
             other => panic!("{other} has no request yet"),

@@ -7,6 +7,9 @@ mod command;
 #[cfg(test)]
 mod compressed;
 #[cfg(test)]
+#[cfg(feature = "control")]
+mod control;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod cuts;
@@ -25,6 +28,8 @@ mod limits;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod outcomes;
@@ -36,6 +41,8 @@ mod readme;
 #[cfg(feature = "kafka")]
 mod real;
 #[cfg(test)]
+mod realtime;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod sdks;
@@ -46,6 +53,8 @@ mod shape;
 #[cfg(test)]
 #[cfg(feature = "kafka")]
 mod soak;
+#[cfg(test)]
+mod storage;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]

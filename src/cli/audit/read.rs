@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::follow::{self, Pace};
-use crate::audit::{Audit, Report};
+use crate::audit::{Audit, End, Report};
 use crate::config::Kafka;
 use crate::spool::{Seen, survey};
 
@@ -72,7 +72,7 @@ pub(super) fn spool(dir: &Path, pace: &mut Pace) -> Result<Report> {
 
 fn spool_once(dir: &Path) -> std::io::Result<Report> {
     let mut audit = Audit::default();
-    // From here on every number must be in the log: the first INTENT that is no copy, or the epoch's beginning.
+    // From here on every number must be in the log: what the oldest segment says, or the first INTENT that is no copy.
     let mut floors: BTreeMap<(String, u64), Option<u64>> = BTreeMap::new();
     let surveyed = survey(dir, |spool, seen| match seen {
         Seen::WholeEpoch { epoch } => drop(floors.insert((spool.to_owned(), epoch), Some(1))),
@@ -86,7 +86,13 @@ fn spool_once(dir: &Path) -> std::io::Result<Report> {
         Seen::Event { event } => {
             let _ = audit.event(event);
         }
-        Seen::Lost { epoch, number } => audit.lost((spool, epoch), number),
+        Seen::Lost { epoch, first, last } => audit.lost((spool, epoch), (first, last)),
+        Seen::From { epoch, number } => {
+            floors.entry((spool.to_owned(), epoch)).or_default().get_or_insert(number + 1);
+        }
+        Seen::End { epoch, number, clean } => {
+            audit.end((spool, epoch), number, if clean { End::Clean } else { End::Cut });
+        }
     })?;
     audit.damage(surveyed.damaged);
     for (spool, epoch) in audit.ids() {

@@ -3,9 +3,11 @@
 //! A line counts as delivered once it is written and, in a regular file, synced to disk: all lines since the last time
 //! together, once per second or as soon as they are half of what may be out, so that a busy sink never waits for the
 //! second to end. Lines go out in batches with one write each. A full disk or a missing directory is waited out: the
-//! lines stay here and in the spool. A file that was rotated away is left, and its path opened anew. It does not rotate
-//! files itself.
+//! lines stay here and in the spool. A file that was rotated away is left, and its path opened anew. What stands at the
+//! file's end already, for an earlier process was killed after it wrote it, is synced and not written again. It does not
+//! rotate files itself.
 
+mod replay;
 mod target;
 
 use std::collections::VecDeque;
@@ -19,6 +21,7 @@ use tracing::warn;
 use super::backoff::Backoff;
 use super::stats::Counters;
 use super::{Fate, Offer, Offered, Rejection, Restart, Settled, Sink, Ticket, Trouble, WINDOW_BYTES, WINDOW_RECORDS};
+use replay::Replay;
 use target::{Opened, Target};
 
 /// No more lines are taken while this many bytes wait to be written.
@@ -48,6 +51,8 @@ pub(super) struct FileSink {
     synced: Option<Instant>,
     refused: Vec<Settled>,
     pause: Backoff,
+    /// Looked at when the first event comes.
+    replay: Option<Replay>,
 }
 
 impl FileSink {
@@ -65,6 +70,7 @@ impl FileSink {
             synced: None,
             refused: Vec::new(),
             pause: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
+            replay: None,
         }
     }
 
@@ -73,6 +79,7 @@ impl FileSink {
             // What was written to the old file must be safe before it is left.
             self.sync(settled);
             self.target.close();
+            self.replay = Some(Replay::of(None));
         }
         if !self.lines.is_empty() {
             self.write()?;
@@ -137,6 +144,7 @@ impl FileSink {
             Err(error) => {
                 self.failed(&error);
                 self.target.close();
+                self.replay = Some(Replay::of(None));
                 Fate::Retry(Trouble::of_io(&error))
             }
         };
@@ -176,8 +184,11 @@ impl Sink for FileSink {
             self.refused.push(Settled { ticket: offered.ticket, fate });
             return Offer::Taken;
         }
-        self.buffer.extend_from_slice(offered.event);
-        self.buffer.push(b'\n');
+        let replay = self.replay.get_or_insert_with(|| Replay::of(self.target.path()));
+        if !replay.holds(offered.event) {
+            self.buffer.extend_from_slice(offered.event);
+            self.buffer.push(b'\n');
+        }
         self.lines.push_back((offered.ticket, self.buffer.len()));
         Offer::Taken
     }

@@ -31,6 +31,11 @@ impl Target {
         Self { path, file: None, regular: false }
     }
 
+    /// The path; `None` of standard output.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// Opens the file unless it is open.
     pub(super) fn open(&mut self) -> io::Result<Opened> {
         if self.file.is_some() {

@@ -45,6 +45,22 @@ fn a_whole_last_line_is_left_as_it_is() {
 }
 
 #[test]
+fn what_a_killed_process_wrote_is_not_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.jsonl");
+    let before: Vec<u8> = (1..=4).flat_map(|number| [event(number), b"\n".to_vec()].concat()).collect();
+    // The fifth line was cut off, and the mark stands after the second.
+    fs::write(&path, [before, event(5)[..5].to_vec()].concat()).unwrap();
+    let script = Script::of(0);
+    (3..=7).for_each(|number| script.push(event(number)));
+    let sinks = start(&path, &script, dir.path());
+    script.wait_acknowledged(5);
+    let expected: Vec<_> = (1..=4).map(event).chain([event(5)[..5].to_vec()]).chain((5..=7).map(event)).collect();
+    assert_eq!(lines(&path), expected);
+    assert_eq!(stats(&sinks).delivered, 5);
+}
+
+#[test]
 fn after_rotation_lines_go_to_the_new_file() {
     let dir = tempfile::tempdir().unwrap();
     let (path, old) = (dir.path().join("usage.jsonl"), dir.path().join("usage.jsonl.1"));

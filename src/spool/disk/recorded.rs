@@ -320,7 +320,7 @@ impl Handle {
         self.recorder.state().act(Op::Length { inode: self.inode, bytes: bytes as usize });
     }
 
-    pub(super) fn write_at(&self, bytes: &[u8], at: u64) {
+    pub(in crate::spool) fn write_at(&self, bytes: &[u8], at: u64) {
         self.recorder.state().act(Op::Write { inode: self.inode, at: at as usize, bytes: bytes.into() });
     }
 

@@ -48,7 +48,15 @@ pub(super) struct History {
 
 /// Opens a spool without its threads, so that what happens is the same every time.
 pub(super) fn open_on(recorder: &Arc<Recorder>, sync: SyncMode) -> Result<Spool, open::OpenError> {
-    let config = config::Spool { dir: root(), max_bytes: 64 * SEGMENT as u64, when_full: WhenFull::Reject, sync };
+    open_with(recorder, (64, WhenFull::Reject, sync))
+}
+
+/// As [`open_on`], with at most so many segments.
+pub(super) fn open_with(
+    recorder: &Arc<Recorder>,
+    (segments, when_full, sync): (u64, WhenFull, SyncMode),
+) -> Result<Spool, open::OpenError> {
+    let config = config::Spool { dir: root(), max_bytes: segments * recorder.segment_bytes() as u64, when_full, sync };
     let shared = Arc::new(open::open(&config, Disk::Recorded(Arc::clone(recorder)))?);
     Ok(Spool(Arc::new(Owner { shared, threads: Mutex::default() })))
 }

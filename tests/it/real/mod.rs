@@ -5,6 +5,7 @@
 //! schema validator that share no code with Tollgate.
 
 mod clients;
+mod counts;
 mod outage;
 mod refusals;
 mod restart;

@@ -33,6 +33,11 @@ fn kills() -> usize {
     given.map_or(FEW_KILLS, |text| text.parse().expect("a number of kills"))
 }
 
+/// Every fourth life waits for the disk; none of them may lose more for what the one before it was.
+fn sync_of(life: usize) -> &'static str {
+    if life % 4 == 3 { "disk" } else { "process" }
+}
+
 fn life(rng: &mut fastrand::Rng) -> Duration {
     Duration::from_millis(rng.u64(LIFE_MS))
 }
@@ -48,7 +53,8 @@ async fn no_completed_answer_loses_its_event_however_often_the_process_is_killed
     let oracle = Oracle::watch(&cluster.bootstrap, victim::TOPIC, place.events());
     let started = Instant::now();
     let load = Load::start(WORKERS, seed);
-    for _ in 0..kills {
+    for kill in 0..kills {
+        place.sync(sync_of(kill));
         let victim = Victim::start(&place).await;
         load.aim_at(victim.address);
         tokio::time::sleep(life(&mut rng)).await;

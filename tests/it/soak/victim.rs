@@ -32,6 +32,15 @@ impl Place {
         Self(dir)
     }
 
+    /// What the spool is to survive in the next life: `process` or `disk`.
+    pub(super) fn sync(&self, mode: &str) {
+        let path = self.path().join("tollgate.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = config.split_once("spool: {").unwrap();
+        let (_, after) = rest.split_once('}').unwrap();
+        std::fs::write(&path, format!("{before}spool: {{ dir: spool, sync: {mode} }}{after}")).unwrap();
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.0.path()
     }

@@ -1,0 +1,310 @@
+//! The spool against a plain model of it: a map from numbers to what became of them.
+//!
+//! Random lives of requests, sinks, restarts and kills on a recording disk. Whatever happens, each number that was given
+//! out comes to the sink as the event that the model has, always the same, or is named by one loss event; and the counts
+//! balance after every step.
+
+use std::collections::BTreeMap;
+use std::mem::forget;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+use proptest::test_runner::Config;
+
+use super::history::{Id, SEGMENT, id_of, open_with};
+use crate::config::{SyncMode, WhenFull};
+use crate::event::{LossEvent, Outcome, UsageData, UsageEvent};
+use crate::spool::disk::recorded::Recorder;
+use crate::spool::{Position, Reader, Spool, Ticket};
+
+/// A step of a life. Indices pick one of the open tickets, sizes are bytes of an event.
+#[derive(Clone, Debug)]
+enum Step {
+    Begin,
+    Settle,
+    Reserve,
+    Intend(usize, usize),
+    Progress(usize, usize),
+    Seal(usize, usize),
+    Drop(usize),
+    Read(usize),
+    Acknowledge(usize),
+    Rewind,
+    Prepare,
+    Sync,
+    Restart,
+    Kill,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (at, bytes) = (0..8_usize, prop_oneof![20..300_usize, 3000..8000_usize]);
+    prop_oneof![
+        4 => Just(Step::Begin),
+        2 => Just(Step::Settle),
+        2 => Just(Step::Reserve),
+        3 => (at.clone(), bytes.clone()).prop_map(|(at, bytes)| Step::Intend(at, bytes)),
+        2 => (at.clone(), bytes.clone()).prop_map(|(at, bytes)| Step::Progress(at, bytes)),
+        6 => (at.clone(), bytes).prop_map(|(at, bytes)| Step::Seal(at, bytes)),
+        1 => at.prop_map(Step::Drop),
+        3 => (1..20_usize).prop_map(Step::Read),
+        3 => (0..20_usize).prop_map(Step::Acknowledge),
+        1 => Just(Step::Rewind),
+        1 => Just(Step::Prepare),
+        1 => Just(Step::Sync),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Kill),
+    ]
+}
+
+/// What a number must come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing is recorded: lost, unless something is.
+    Bare,
+    /// This is its event if nothing follows.
+    Open(Vec<u8>),
+    Done(Vec<u8>),
+}
+
+struct Life {
+    recorder: Arc<Recorder>,
+    settings: (u64, WhenFull, SyncMode),
+    spool: Spool,
+    reader: Reader,
+    tickets: Vec<(Id, Ticket)>,
+    model: BTreeMap<Id, State>,
+    /// What the sink was given, by id.
+    seen: BTreeMap<Id, Vec<u8>>,
+    losses: BTreeMap<String, LossEvent>,
+    read: Vec<Position>,
+}
+
+impl Life {
+    fn begin(settings: (u64, WhenFull, SyncMode)) -> Self {
+        let recorder = Recorder::new(SEGMENT);
+        let spool = open_with(&recorder, settings).unwrap();
+        let reader = spool.reader("kafka");
+        let (tickets, model, seen) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { recorder, settings, spool, reader, tickets, model, seen, losses: BTreeMap::new(), read: Vec::new() }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Begin => self.encoded(Spool::begin),
+            Step::Settle => self.settle(),
+            Step::Reserve => {
+                if let Ok(ticket) = self.spool.reserve() {
+                    self.give(ticket);
+                }
+            }
+            Step::Intend(at, bytes) => self.with(at, |life, id, ticket| {
+                let event = text("intent", id, bytes);
+                ticket.intend("org", &event);
+                if life.model[&id] == State::Bare && !is_dropped(ticket) {
+                    life.model.insert(id, State::Open(event));
+                }
+            }),
+            Step::Progress(at, bytes) => self.with(at, |life, id, ticket| {
+                let skipped = life.spool.stats().progress_skipped;
+                let event = text("progress", id, bytes);
+                ticket.progress("org", &event);
+                if matches!(life.model[&id], State::Open(_)) && life.spool.stats().progress_skipped == skipped {
+                    life.model.insert(id, State::Open(event));
+                }
+            }),
+            Step::Seal(at, bytes) => {
+                let Some((id, ticket)) = self.take(at) else { return };
+                let event = text("final", id, bytes);
+                if !is_dropped(&ticket) {
+                    self.model.insert(id, State::Done(event.clone()));
+                }
+                drop(ticket.seal("org", &event));
+            }
+            Step::Drop(at) => drop(self.take(at).map(|(id, _)| self.end(id))),
+            Step::Read(most) => self.read(most),
+            Step::Acknowledge(at) => {
+                if let Some(position) = self.read.get(at.min(self.read.len().saturating_sub(1))).copied() {
+                    self.reader.acknowledge(position);
+                    self.reader.flush();
+                    self.read.retain(|later| *later > position);
+                }
+            }
+            Step::Rewind => {
+                self.reader.rewind();
+                self.read.clear();
+            }
+            Step::Prepare => {
+                let shared = &self.spool.0.shared;
+                shared.make_segment(|log| log.room().is_short());
+                crate::spool::loss::tell_when_due(shared);
+            }
+            Step::Sync => drop(self.spool.0.shared.group.as_ref().map(|group| group.round(&self.spool.0.shared))),
+            Step::Restart => {
+                self.spool.close();
+                self.tickets.drain(..).map(|(id, _)| id).collect::<Vec<_>>().into_iter().for_each(|id| self.end(id));
+                self.start();
+            }
+            Step::Kill => {
+                std::mem::take(&mut self.tickets).into_iter().for_each(|(id, ticket)| {
+                    forget(ticket);
+                    self.end(id);
+                });
+                self.start();
+            }
+        }
+    }
+
+    /// Gives out a number with its INTENT in one step.
+    fn encoded(
+        &mut self,
+        begin: fn(&Spool, &str, &crate::event::Unnumbered<'_>) -> Result<Ticket, crate::spool::SpoolFull>,
+    ) {
+        let mut event = usage(&self.spool);
+        let mut buffer = Vec::new();
+        let line = event.encode_unnumbered(&mut buffer).unwrap();
+        let Ok(ticket) = begin(&self.spool, "org", &line) else { return };
+        let sequence = ticket.sequence();
+        let mut written = Vec::new();
+        line.write(sequence.number, sequence.previous.as_ref(), &mut written);
+        let dropped = is_dropped(&ticket);
+        let id = self.give(ticket);
+        if !dropped {
+            self.model.insert(id, State::Open(written));
+        }
+    }
+
+    fn settle(&mut self) {
+        let mut event = usage(&self.spool);
+        let mut buffer = Vec::new();
+        let line = event.encode_unnumbered(&mut buffer).unwrap();
+        let before = self.spool.stats().dropped;
+        let Ok((sequence, commit)) = self.spool.settle("org", &line) else { return };
+        drop(commit);
+        let mut written = Vec::new();
+        line.write(sequence.number, sequence.previous.as_ref(), &mut written);
+        let state = if self.spool.stats().dropped == before { State::Done(written) } else { State::Bare };
+        self.model.insert((sequence.epoch, sequence.number), state);
+    }
+
+    fn give(&mut self, ticket: Ticket) -> Id {
+        let sequence = ticket.sequence();
+        let id = (sequence.epoch, sequence.number);
+        assert_eq!(self.model.insert(id, State::Bare), None, "{id:?} is given out once");
+        self.tickets.push((id, ticket));
+        id
+    }
+
+    fn take(&mut self, at: usize) -> Option<(Id, Ticket)> {
+        (!self.tickets.is_empty()).then(|| self.tickets.remove(at % self.tickets.len()))
+    }
+
+    fn with(&mut self, at: usize, act: impl FnOnce(&mut Self, Id, &mut Ticket)) {
+        let Some((id, mut ticket)) = self.take(at) else { return };
+        act(self, id, &mut ticket);
+        self.tickets.push((id, ticket));
+    }
+
+    /// A request ends without an event of its own.
+    fn end(&mut self, id: Id) {
+        if let Some(State::Open(event)) = self.model.get(&id).cloned() {
+            self.model.insert(id, State::Done(event));
+        }
+    }
+
+    /// The process is no more, and another one starts.
+    fn start(&mut self) {
+        self.recorder.break_locks();
+        let spool = open_with(&self.recorder, self.settings).expect("a start never fails");
+        let reader = spool.reader("kafka");
+        forget(std::mem::replace(&mut self.reader, reader));
+        forget(std::mem::replace(&mut self.spool, spool));
+        self.read.clear();
+    }
+
+    fn read(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(record) = self.reader.next(Duration::ZERO) else { return };
+            assert!(self.read.last().is_none_or(|last| *last < record.position), "in order");
+            self.read.push(record.position);
+            if super::is_loss(&record.event) {
+                let loss: LossEvent = serde_json::from_slice(&record.event).unwrap();
+                self.losses.insert(loss.id.clone(), loss);
+                continue;
+            }
+            let id = id_of(&record.event).unwrap_or_else(|| {
+                let event: UsageEvent = serde_json::from_slice(&record.event).unwrap();
+                (event.data.sequence.epoch, event.data.sequence.number)
+            });
+            let before = self.seen.insert(id, record.event.clone());
+            assert!(before.is_none_or(|before| before == record.event), "{id:?} comes as something else");
+        }
+    }
+
+    fn check_balance(&self) {
+        let stats = self.spool.stats();
+        let taken = stats.inherited + stats.committed + stats.recovered + stats.losses;
+        assert_eq!(taken, stats.delivered + stats.pending + stats.spoiled, "{stats:?}");
+        assert_eq!(stats.given_out, stats.committed + stats.dropped + stats.open, "{stats:?}");
+        assert_eq!(stats.damaged, 0);
+    }
+
+    /// All that is open ends with a kill, and all is read.
+    fn finish(&mut self) {
+        self.step(&Step::Kill);
+        self.read(usize::MAX);
+        for (id, state) in &self.model {
+            let (epoch, number) = *id;
+            let names = |loss: &&LossEvent| {
+                loss.data.epoch == epoch && loss.data.first <= Some(number) && Some(number) <= loss.data.last
+            };
+            let told = self.losses.values().filter(names).count();
+            match state {
+                State::Done(event) => assert_eq!((self.seen.get(id), told), (Some(event), 0), "{id:?}"),
+                _ => assert_eq!((self.seen.get(id), told), (None, 1), "{id:?} has no record"),
+            }
+        }
+        assert!(self.seen.keys().all(|id| self.model.contains_key(id)), "nothing is invented");
+    }
+}
+
+fn text(kind: &str, (epoch, number): Id, bytes: usize) -> Vec<u8> {
+    format!("{:bytes$}", format!("{kind} {epoch}-{number} ")).into_bytes()
+}
+
+fn is_dropped(ticket: &Ticket) -> bool {
+    format!("{ticket:?}").contains("Unrecorded")
+}
+
+fn usage(spool: &Spool) -> UsageEvent {
+    UsageEvent {
+        specversion: "1.0".into(),
+        id: String::new(),
+        source: "/tollgate/model".into(),
+        kind: crate::event::TYPE.into(),
+        subject: "org".into(),
+        time: crate::types::Timestamp::now(),
+        datacontenttype: "application/json".into(),
+        data: UsageData { sequence: spool.place(), outcome: Outcome::Rejected, ..UsageData::default() },
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 120, ..Config::default() })]
+    #[test]
+    fn a_spool_is_what_its_model_is(
+        steps in proptest::collection::vec(step(), 1..150),
+        small in any::<bool>(),
+        drops in any::<bool>(),
+        disk in any::<bool>(),
+    ) {
+        let when_full = if drops { WhenFull::Drop } else { WhenFull::Reject };
+        let sync = if disk { SyncMode::Disk } else { SyncMode::Process };
+        let mut life = Life::begin((if small { 5 } else { 64 }, when_full, sync));
+        for step in &steps {
+            life.step(step);
+            life.check_balance();
+        }
+        life.finish();
+    }
+}
