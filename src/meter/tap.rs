@@ -154,7 +154,16 @@ impl Tap {
     /// A body without anything in it, for an answer that is followed by something else than a body.
     pub(super) fn nothing() -> Self {
         let (out, state, disconnect) = (VecDeque::new(), State::Ended, Disconnect::Abort);
-        Self { flow: None, out, state, after: None, flushed: false, disconnect, ending: None }
+        Self {
+            flow: None,
+            out,
+            state,
+            progress: Progress::Noted,
+            after: None,
+            flushed: false,
+            disconnect,
+            ending: None,
+        }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {
