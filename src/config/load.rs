@@ -12,7 +12,9 @@ use super::field::Field;
 use super::layers::{Override, lay_over};
 use super::problem::{Origin, Problem, Problems};
 use super::tree::{Node, Value};
-use super::{Config, GuardMode, control, environment, events, guard, limits, prices, process, proxy, tokenizers, upstreams};
+use super::{
+    Config, GuardMode, control, environment, events, guard, limits, prices, process, proxy, tokenizers, upstreams,
+};
 
 const DEFAULT_FILE: &str = "tollgate.yaml";
 

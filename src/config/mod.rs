@@ -35,8 +35,8 @@ mod tests;
 
 pub use checked::{
     Config, Control, Credential, Database, DialectChoice, Disconnect, Encoding, Events, File, Guard, GuardMode, Kafka,
-    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls, Tokenizer,
-    Upstream, Vocabulary, WhenFull, Workload,
+    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls,
+    Tokenizer, Upstream, Vocabulary, WhenFull, Workload,
 };
 pub use control::check_database;
 pub use keys::{check_keys, load_keys};

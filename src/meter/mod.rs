@@ -46,7 +46,7 @@ use tokio::sync::futures::OwnedNotified;
 use crate::config::Config;
 use crate::event::{self, EncodeError, Unnumbered, UsageEvent, Workload};
 use crate::metrics::Metrics;
-use crate::spool::{Commit, Spool, Ticket};
+use crate::spool::{Commit, Spool, SpoolFull, Ticket};
 use counting::Counting;
 use drain::Draining;
 use once::Once;
@@ -191,6 +191,21 @@ fn unnumbered<T>(
         let line = event.encode_unnumbered(line)?;
         Ok(take(&event.subject, &line))
     })
+}
+
+/// Gives an event its number and records it, as one step. `None` when only a defect of ours kept it from being encoded.
+fn settle(spool: &Spool, event: &mut UsageEvent) -> Option<Result<Commit, SpoolFull>> {
+    match unnumbered(spool, event, |subject, line| spool.settle(subject, line)) {
+        Ok(Ok((sequence, commit))) => {
+            open::place(event, sequence);
+            Some(Ok(commit))
+        }
+        Ok(Err(full)) => Some(Err(full)),
+        Err(error) => {
+            tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
+            None
+        }
+    }
 }
 
 fn with_line<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::draft::{Draft, Prompt};
 use super::marks::Marks;
-use super::{Arrival, Content, Exchange, Meter, unnumbered};
+use super::{Arrival, Content, Exchange, Meter, settle, unnumbered};
 use crate::dialect::{Ask, Reading};
 use crate::event::{self, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
 use crate::guard::{Caller, Permit};
@@ -83,12 +83,9 @@ impl Meter {
         data.timing = Marks::new(arrival.started).timing(None);
         data.timing.guard_us = arrival.guarded.as_micros() as u64;
         event.subject = subject(&event.data);
-        let settled = unnumbered(&self.spool, &mut event, |subject, line| self.spool.settle(subject, line));
-        match settled {
-            Ok(Ok((sequence, _))) => place(&mut event, sequence),
+        if matches!(settle(&self.spool, &mut event), Some(Err(_))) {
             // A spool too full to record a refusal is counted by the spool itself.
-            Ok(Err(_)) => return,
-            Err(error) => tracing::error!(%error, request_id = %event.data.request_id, "refusal could not be encoded"),
+            return;
         }
         super::log::request(&event);
     }

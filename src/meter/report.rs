@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Meter, log, open, record};
+use super::{Meter, log, open, settle};
 use crate::event::{self, UsageData, UsageEvent};
 use crate::metrics::SeriesKey;
 use crate::spool::{Commit, SpoolFull};
@@ -26,11 +26,7 @@ impl Meter {
             datacontenttype: Cow::Borrowed("application/json"),
             data,
         };
-        let one = self.number();
-        let ticket = self.spool.reserve()?;
-        open::place(&mut event, ticket.sequence());
-        let commit = record(ticket, &mut event);
-        drop(one);
+        let commit = settle(&self.spool, &mut event).unwrap_or_else(|| Ok(Commit::ready()))?;
         self.count_reported(&event.data);
         log::request(&event);
         Ok(commit)

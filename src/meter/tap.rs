@@ -154,16 +154,8 @@ impl Tap {
     /// A body without anything in it, for an answer that is followed by something else than a body.
     pub(super) fn nothing() -> Self {
         let (out, state, disconnect) = (VecDeque::new(), State::Ended, Disconnect::Abort);
-        Self {
-            flow: None,
-            out,
-            state,
-            progress: Progress::Noted,
-            after: None,
-            flushed: false,
-            disconnect,
-            ending: None,
-        }
+        let progress = Progress::Noted;
+        Self { flow: None, out, state, progress, after: None, flushed: false, disconnect, ending: None }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {
@@ -187,6 +179,22 @@ impl Tap {
         let announcement = flow.announcement(&failure);
         let sealing = flow.fail(&failure, &mut self.out);
         self.state = State::Sealing(sealing, Last::Failure(failure, announcement));
+    }
+
+    /// Takes what the upstream sends next, or the cut that comes before it.
+    fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(flow) = &mut self.flow else {
+            self.state = State::Ended;
+            return Poll::Ready(());
+        };
+        if let Poll::Ready(frame) = Pin::new(&mut flow.body).poll_frame(cx) {
+            self.reading(frame);
+            return Poll::Ready(());
+        }
+        self.rest(cx);
+        ready!(self.poll_ending(cx));
+        self.fail(Failure::shutting_down());
+        Poll::Ready(())
     }
 
     /// Whether this process cuts its streams now.
@@ -289,6 +297,23 @@ impl Tap {
     }
 }
 
+impl Tap {
+    /// Recorded, and everything released: what follows is passed on.
+    fn poll_trailing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Some(after) = self.after.take() else {
+            let Some(flow) = &mut self.flow else { return Poll::Ready(None) };
+            return Pin::new(&mut flow.body).poll_frame(cx);
+        };
+        // A connection is cut at once when its body fails: what was released last is to leave before.
+        if after.is_err() && !std::mem::replace(&mut self.flushed, true) {
+            self.after = Some(after);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(after))
+    }
+}
+
 impl Body for Tap {
     type Data = Bytes;
     type Error = Failure;
@@ -300,17 +325,7 @@ impl Body for Tap {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             match &mut this.state {
-                State::Reading => {
-                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    match Pin::new(&mut flow.body).poll_frame(cx) {
-                        Poll::Ready(frame) => this.reading(frame),
-                        Poll::Pending => {
-                            this.rest(cx);
-                            ready!(this.poll_ending(cx));
-                            this.fail(Failure::shutting_down());
-                        }
-                    }
-                }
+                State::Reading => ready!(this.poll_reading(cx)),
                 State::Lingering(sleep, _) => {
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
                     let came = match Pin::new(&mut flow.body).poll_frame(cx) {
@@ -332,19 +347,7 @@ impl Body for Tap {
                         }
                     }
                 }
-                State::Trailing => {
-                    if let Some(after) = this.after.take() {
-                        // A connection is cut at once when its body fails: what was released last is to leave before.
-                        if after.is_err() && !std::mem::replace(&mut this.flushed, true) {
-                            this.after = Some(after);
-                            cx.waker().wake_by_ref();
-                            return Poll::Pending;
-                        }
-                        return Poll::Ready(Some(after));
-                    }
-                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    return Pin::new(&mut flow.body).poll_frame(cx);
-                }
+                State::Trailing => return this.poll_trailing(cx),
                 State::Cutting(_, written) => {
                     ready!(written.as_mut().poll(cx));
                     if let State::Cutting(failure, _) = std::mem::replace(&mut this.state, State::Ended) {

@@ -70,14 +70,14 @@ impl Store {
     pub async fn set_price(&self, by: &By, model: &str, priced: &Priced) -> Result<i64> {
         let mut change = self.change(by).await?;
         let text = "INSERT INTO model_prices (model, from_ms, input_nano, output_nano, cache_read_nano, cache_write_nano, \
-                    reasoning_nano) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (model, from_ms) DO UPDATE SET \
+                    cache_write_1h_nano, reasoning_nano) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (model, from_ms) DO UPDATE SET \
                     input_nano = excluded.input_nano, output_nano = excluded.output_nano, \
                     cache_read_nano = excluded.cache_read_nano, cache_write_nano = excluded.cache_write_nano, \
-                    reasoning_nano = excluded.reasoning_nano";
-        let Price { input, output, cache_read, cache_write, reasoning, .. } = &priced.price;
+                    cache_write_1h_nano = excluded.cache_write_1h_nano, reasoning_nano = excluded.reasoning_nano";
+        let Price { input, output, cache_read, cache_write, cache_write_1h, reasoning, .. } = &priced.price;
         let query = sqlx::query(text).bind(model).bind(millis(priced.from)).bind(input.0).bind(output.0);
         let query = query.bind(cache_read.map(|nano| nano.0)).bind(cache_write.map(|nano| nano.0));
-        let query = query.bind(reasoning.map(|nano| nano.0));
+        let query = query.bind(cache_write_1h.map(|nano| nano.0)).bind(reasoning.map(|nano| nano.0));
         query.execute(change.on()).await.map_err(StoreError::of("price"))?;
         let detail = json!({"from": priced.from, "input_nano": input.0, "output_nano": output.0});
         change.commit(Entry { action: "model.price", subject: model, detail }).await
@@ -85,8 +85,8 @@ impl Store {
 
     /// What a model costs at a moment.
     pub async fn price(&self, model: &str, at: Timestamp) -> Result<Option<Priced>> {
-        let text = "SELECT from_ms, input_nano, output_nano, cache_read_nano, cache_write_nano, reasoning_nano \
-                    FROM model_prices WHERE model = $1 AND from_ms <= $2 ORDER BY from_ms DESC LIMIT 1";
+        let text = "SELECT from_ms, input_nano, output_nano, cache_read_nano, cache_write_nano, cache_write_1h_nano, \
+                    reasoning_nano FROM model_prices WHERE model = $1 AND from_ms <= $2 ORDER BY from_ms DESC LIMIT 1";
         let Some(row) = sqlx::query(text).bind(model).bind(millis(at)).fetch_optional(&self.read).await? else {
             return Ok(None);
         };
@@ -97,7 +97,8 @@ impl Store {
             output: NanoUsd(row.try_get(2)?),
             cache_read: part(3)?,
             cache_write: part(4)?,
-            reasoning: part(5)?,
+            cache_write_1h: part(5)?,
+            reasoning: part(6)?,
         };
         Ok(Some(Priced { from: moment(row.try_get(0)?), price }))
     }

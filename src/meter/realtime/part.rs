@@ -8,7 +8,7 @@ use crate::dialect::{Operation, Reading};
 use crate::event::{Delivered, LocalCount, Outcome};
 use crate::meter::draft::Draft;
 use crate::meter::marks::Marks;
-use crate::meter::{open, price, record};
+use crate::meter::{price, settle};
 use crate::spool::Commit;
 use crate::types::{Source, Timestamp, Usage};
 
@@ -72,15 +72,10 @@ impl Draft {
         data.cost = price::cost(&self.meter.catalog.load().prices, models.0, models.1, &bill);
         data.usage = usage;
         event.time = part.time;
-        let meter = std::sync::Arc::clone(&self.meter);
-        let one = meter.number();
-        let Ok(ticket) = meter.spool.reserve() else {
-            drop(one);
-            return self.take_over(&event.data.usage);
+        let commit = match settle(&self.meter.spool, &mut event) {
+            Some(Ok(commit)) => commit,
+            Some(Err(_)) | None => return self.take_over(&event.data.usage),
         };
-        open::place(&mut event, ticket.sequence());
-        let commit = record(ticket, &mut event);
-        drop(one);
         self.report_part(&event.data.usage);
         if let Some(cost) = &event.data.cost {
             self.series.spent(cost.total_nano);

@@ -306,6 +306,7 @@ async fn once_a_model_is_listed_others_are_unknown_and_prices_are_dated(on: On) 
         output: NanoUsd(2),
         cache_read: Some(NanoUsd(1)),
         cache_write: None,
+        cache_write_1h: Some(NanoUsd(3)),
         reasoning: None,
     };
     let at = |text| Timestamp::parse(text).unwrap();

@@ -150,6 +150,7 @@ CREATE TABLE model_prices (
   output_nano BIGINT NOT NULL CHECK (output_nano >= 0),
   cache_read_nano BIGINT CHECK (cache_read_nano >= 0),
   cache_write_nano BIGINT CHECK (cache_write_nano >= 0),
+  cache_write_1h_nano BIGINT CHECK (cache_write_1h_nano >= 0),
   reasoning_nano BIGINT CHECK (reasoning_nano >= 0),
   PRIMARY KEY (model, from_ms)
 );
