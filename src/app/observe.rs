@@ -75,7 +75,7 @@ fn of_guard(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
     })
 }
 
-fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
+fn spool_families() -> [(Family, Option<&'static str>); 14] {
     const EVENTS: Family = ("tollgate_events_total", "Usage events by how far they have come.", COUNTER);
     const BYTES: Family = ("tollgate_spool_bytes", "Bytes that the spool takes on disk.", GAUGE);
     const OLDEST: Family = (
@@ -107,7 +107,7 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
         "Events that damage to the spool took before they were delivered.",
         COUNTER,
     );
-    let families = [
+    [
         (EVENTS, Some("state")),
         (BYTES, None),
         (OLDEST, None),
@@ -122,9 +122,12 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
         (PENDING, None),
         (INHERITED, None),
         (SPOILED, None),
-    ];
+    ]
+}
+
+fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
     let spool = spool.clone();
-    Observed::new(&families, move || {
+    Observed::new(&spool_families(), move || {
         let stats = spool.stats();
         vec![
             labelled(0, ("state", "committed"), stats.committed),
