@@ -15,13 +15,16 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
 KILLS ?= 200
+SECONDS ?= 20
+MINUTES ?= 10
+RATE ?= 500
 deny := $(or $(shell command -v cargo-deny),$(wildcard $(TOLLGATE_CACHE)/tools/bin/cargo-deny))
 deny_version := 0.20.2
 
 .PHONY: help
 help: ## list the targets
 	@echo "usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Built without optimisation and without Kafka, so that the first demo starts after one short build.
 .PHONY: demo
@@ -38,6 +41,18 @@ soak: build-packages ## kill Tollgate again and again under load, Kafka flapping
 	TOLLGATE_TEST_KILLS=$(KILLS) .ci/summed cargo test --locked --test it soak::no_completed_answer_loses_its_event_however \
 		-- --nocapture
 
+.PHONY: soak-cuts
+soak-cuts: build-packages ## cut the client at every byte of every recorded stream, by both policies, HTTP/1.1 and HTTP/2
+	TOLLGATE_TEST_CUTS=all .ci/summed cargo test --locked --test it cuts:: -- --nocapture
+
+# The program under test is optimised, the test around it is not; it needs the peers (`make peers`) and a machine at rest.
+.PHONY: soak-outage
+soak-outage: build-packages ## keep the broker away under load, watch memory and latency (MINUTES=10 RATE=500)
+	cargo build --locked --release
+	TOLLGATE_TEST_OUTAGE_MINUTES=$(MINUTES) TOLLGATE_TEST_OUTAGE_RATE=$(RATE) \
+		TOLLGATE_TEST_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/release/tollgate \
+		.ci/summed cargo test --locked --test it real::steady -- --nocapture
+
 .PHONY: lint
 lint: build-packages ## formatting and clippy, without warnings, of everything that compiles
 	cargo fmt --check
@@ -49,9 +64,14 @@ docs: build-packages
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
 .PHONY: bench
-bench: build-packages ## load against the floor proxy, then micro benches, in release mode (BENCH_ARGS go to the load)
+bench: build-packages ## load against the floor proxy and the guard API, then micro benches, in release mode (BENCH_ARGS go to the load)
 	cargo bench --locked --bench end_to_end -- $(BENCH_ARGS)
+	cargo bench --locked --bench guard_api
 	cargo bench --locked --bench micro
+
+.PHONY: fuzz
+fuzz: build-packages ## look for inputs that break a parser, each for a while (SECONDS=20)
+	SECONDS_EACH=$(SECONDS) fuzz/run
 
 # Advisories are left out: their database comes from outside the registries. `cargo deny check advisories` reads it.
 .PHONY: deny
@@ -71,7 +91,7 @@ install-deny: cargo
 	nice cargo install cargo-deny --locked --version $(deny_version) --root $(TOLLGATE_CACHE)/tools
 
 .PHONY: peers
-peers: cargo ## install what the tests need: Kafka, llama.cpp, official clients, promtool
+peers: cargo ## install what the tests need: Kafka, PostgreSQL, llama.cpp, official clients, promtool
 	@tests/peers/install.sh
 
 .PHONY: clean

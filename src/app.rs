@@ -4,6 +4,9 @@
 //! closes first, streams finish within their time, then the meter, the sinks and last the spool, so that every request
 //! that was admitted is recorded.
 
+#[cfg_attr(not(feature = "control"), path = "app/no_authority.rs")]
+mod authority;
+mod front;
 mod observe;
 mod reload;
 
@@ -16,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Loaded, Sources, Watcher};
 use crate::guard::Guard;
-use crate::listener::Listener;
+use crate::listener::{Listener, Peer};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::ops::{Ops, Readiness};
@@ -25,6 +28,8 @@ use crate::shutdown::{Shutdown, Trigger};
 use crate::sink::{self, Sinks};
 use crate::spool::Spool;
 use crate::upstream::Upstreams;
+use authority::Authority;
+use front::Front;
 
 /// How long the sinks may go on delivering after the last request; what is left waits in the spool.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(5);
@@ -32,6 +37,17 @@ const DELIVERY_PATIENCE: Duration = Duration::from_secs(5);
 const ANNOUNCING: Duration = Duration::from_millis(250);
 /// How long exchanges may take to seal once their connections are gone.
 const SEALING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which parts of a process run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The proxy, and the control plane where one is configured.
+    Serve,
+    /// The proxy only.
+    Proxy,
+    /// The control plane only.
+    Control,
+}
 
 /// A running process.
 #[derive(Debug)]
@@ -45,46 +61,64 @@ pub struct App {
     metrics: Arc<Metrics>,
     sinks: Sinks,
     spool: Spool,
+    authority: Option<Authority>,
     drain_timeout: Duration,
 }
 
 impl App {
     /// Starts everything. When this returns, requests are served.
     pub async fn start(loaded: Loaded, sources: Sources) -> Result<Self> {
+        Self::start_as(Role::Serve, loaded, sources).await
+    }
+
+    /// Starts the parts that this role has.
+    pub async fn start_as(role: Role, loaded: Loaded, sources: Sources) -> Result<Self> {
         let Loaded { config, watched, .. } = loaded;
         // Before anything else: a change from now on is noticed, however long the start takes.
         let watcher = Watcher::new(&watched);
         let metrics = Metrics::new().context("metrics could not be set up")?;
+        let (trigger, shutdown) = Shutdown::new();
         let (spool, sinks) = recording(&config)?;
         let meter =
             Meter::new(&config, spool.clone(), Arc::clone(&metrics)).context("counting threads did not start")?;
+        let authority = authority(role, &config, (&meter, &shutdown)).await?;
+        let source = authority.as_ref().map(Authority::source);
         let proxy = Arc::new(Proxy {
-            guard: Arc::new(Guard::new(&config.guard, &config.limits)),
+            guard: Arc::new(Guard::beside(source, &config.guard, &config.limits)),
             upstreams: Arc::new(Upstreams::new(&config.upstreams)?),
             meter: Arc::clone(&meter),
             max_request_bytes: config.proxy.max_request_bytes,
         });
         let listener = Listener::bind(&config.proxy).await?;
         let address = listener.local_addr();
-        let (trigger, shutdown) = Shutdown::new();
         observe::all(&metrics, (&proxy, &spool, &sinks), &listener)?;
-        let ops = Ops::bind(config.ops.address, Arc::clone(&metrics), readiness(&spool, &shutdown));
-        let ops = ops
+        authority.as_ref().map_or(Ok(()), |authority| authority.observe(&metrics))?;
+        let readiness = readiness(&spool, &shutdown, authority.clone());
+        let ops = Ops::bind(config.ops.address, Arc::clone(&metrics), readiness)
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --ops-listen", config.ops.address))?;
         let ops_address = ops.local_addr()?;
-        let reload =
-            reload::Reload { sources, proxy: Arc::clone(&proxy), tls: listener.tls(), metrics: Arc::clone(&metrics) };
-        let background = vec![tokio::spawn(ops.run()), tokio::spawn(reload.run(watcher))];
-        let serving = tokio::spawn(listener.run(
-            move |request, _peer| {
-                let proxy = Arc::clone(&proxy);
-                async move { proxy.handle(request).await }
-            },
-            shutdown,
-        ));
+        let (tls, front) = (listener.tls(), Front { proxy, authority: authority.clone(), role });
+        let reload = reload::Reload { sources, front: front.clone(), tls, metrics: Arc::clone(&metrics) };
+        let mut background = vec![tokio::spawn(ops.run()), tokio::spawn(reload.run(watcher))];
+        let follower = authority.clone().map(|authority| authority.follow(Arc::clone(&front.proxy.guard)));
+        background.extend(follower.map(tokio::spawn));
+        let answer = move |request, peer: Peer| front.clone().answer(request, peer.address.ip());
+        let serving = tokio::spawn(listener.run(answer, shutdown));
         let drain_timeout = config.proxy.drain_timeout;
-        Ok(Self { address, ops_address, trigger, serving, background, meter, metrics, sinks, spool, drain_timeout })
+        Ok(Self {
+            address,
+            ops_address,
+            trigger,
+            serving,
+            background,
+            meter,
+            metrics,
+            sinks,
+            spool,
+            authority,
+            drain_timeout,
+        })
     }
 
     /// Where clients connect.
@@ -110,7 +144,7 @@ impl App {
 
     /// As [`App::stop`], but streams that still run are cut as soon as `hurry` resolves.
     pub async fn stop_unless(self, hurry: impl Future<Output = ()>) -> Result<()> {
-        let Self { trigger, serving, background, meter, metrics, sinks, spool, drain_timeout, .. } = self;
+        let Self { trigger, serving, background, meter, metrics, sinks, spool, authority, drain_timeout, .. } = self;
         trigger.drain();
         let cut = tokio::select! {
             cut = trigger.gone(drain_timeout) => cut,
@@ -127,6 +161,9 @@ impl App {
             task.abort();
             // Aborted, not failed; what it held of the spool is let go when it is gone.
             drop(task.await);
+        }
+        if let Some(authority) = authority {
+            authority.close().await;
         }
         if !sealed(&metrics, SEALING_PATIENCE).await {
             meter.end_drains();
@@ -156,11 +193,31 @@ fn recording(config: &Config) -> Result<(Spool, Sinks)> {
     Ok((spool, sinks))
 }
 
-fn readiness(spool: &Spool, shutdown: &Shutdown) -> Readiness {
+/// The control plane, where this role has one.
+async fn authority(
+    role: Role,
+    config: &Config,
+    (meter, shutdown): (&Arc<Meter>, &Shutdown),
+) -> Result<Option<Authority>> {
+    match role {
+        Role::Proxy => Ok(None),
+        Role::Serve => Authority::open(config, meter, shutdown).await,
+        Role::Control => {
+            let opened = Authority::open(config, meter, shutdown).await?;
+            let fix = "no control plane is configured: add 'control: {}', or set GUARD_SECRET_KEY";
+            opened.context(fix).map(Some)
+        }
+    }
+}
+
+fn readiness(spool: &Spool, shutdown: &Shutdown, authority: Option<Authority>) -> Readiness {
     let (spool, shutdown) = (spool.clone(), shutdown.clone());
     Arc::new(move || {
         if shutdown.is_draining() {
             return Err("shutting down\n");
+        }
+        if authority.as_ref().is_some_and(|authority| !authority.is_ready()) {
+            return Err("the control plane's database does not answer\n");
         }
         if spool.has_room() { Ok(()) } else { Err("the spool is full: usage cannot be recorded\n") }
     })

@@ -51,6 +51,10 @@ names! {
     X_SHOULD_RETRY = "x-should-retry";
     /// Our name for a request, also where the upstream has its own `x-request-id`.
     X_TOLLGATE_REQUEST_ID = "x-tollgate-request-id";
+    /// Names the sidecar that asks an authority.
+    X_TOLLGATE_INSTANCE = "x-tollgate-instance";
+    /// Where a client of an event stream left off.
+    LAST_EVENT_ID = "last-event-id";
     /// Which side limited the caller: `gateway` is us.
     X_TOLLGATE_LIMIT_ORIGIN = "x-tollgate-limit-origin";
     /// The part of a temporary AWS credential that its signatures are sent with.
@@ -125,6 +129,12 @@ pub const HOP_BY_HOP: [HeaderName; 10] = [
 
 /// Headers by which a key may be sent, besides `Authorization` and `Proxy-Authorization`.
 pub const KEY_HEADERS: [HeaderName; 4] = [X_API_KEY, X_UG_API_KEY, API_KEY, X_GOOG_API_KEY];
+
+/// How browsers, which can set no headers on a WebSocket, send OpenAI's key: as a subprotocol that begins so.
+pub const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
+
+/// Subprotocols that say the key and which account pays: they travel only with the client's own key.
+pub const ACCOUNT_PROTOCOLS: [&str; 3] = [KEY_PROTOCOL, "openai-organization.", "openai-project."];
 
 /// Headers that say who the client or its network is, or that are ours alone: stripped on the way to an upstream.
 pub const IDENTITY: [HeaderName; 9] = [

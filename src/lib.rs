@@ -9,6 +9,8 @@ pub mod app;
 pub mod audit;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "control")]
+pub mod control;
 pub mod dialect;
 pub mod event;
 pub mod guard;

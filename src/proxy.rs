@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use crate::dialect::{Ask, refusal};
 use crate::guard::{Guard, Refused, Wants};
 use crate::listener::hygiene;
-use crate::meter::{self, Arrival, Content, Duties, Exchange, Meter, Tap};
+use crate::meter::{self, Arrival, Content, Duties, Exchange, Meter, Sent, Tap};
 use crate::reject::Reject;
 use crate::types::Timestamp;
 use crate::upstream::{Encoding, Outbound, Routing, Target, Upstreams};
@@ -67,7 +67,8 @@ impl Proxy {
         let caller = self.guard.identify(&passage.head.headers, &passage.head.uri).await?;
         passage.arrival.guarded = passage.arrival.started.elapsed();
 
-        let (content, target) = match self.read(passage, body).await {
+        let sent = Sent { body, limit: self.max_request_bytes, bound: caller.is_bound_to_models() };
+        let (content, target) = match self.read(passage, sent).await {
             Ok(read) => read,
             Err(reject) => return Err(Refused { reject, caller: Some(caller) }),
         };
@@ -84,9 +85,9 @@ impl Proxy {
     }
 
     /// Reads what is asked for, and chooses who is to answer it.
-    async fn read(&self, passage: &mut Passage<'_>, body: Incoming) -> Result<(Content, Arc<Target>), Reject> {
+    async fn read(&self, passage: &mut Passage<'_>, sent: Sent) -> Result<(Content, Arc<Target>), Reject> {
         let Passage { head, arrival, ask } = passage;
-        let mut content = meter::take(&arrival.route, head, (body, self.max_request_bytes)).await?;
+        let mut content = meter::take(&arrival.route, head, sent).await?;
         arrival.body_bytes = content.bytes();
         ask.clone_from(&content.ask);
         let target = self.upstreams.route(&passage.routing()).ok_or(Reject::NoRoute)?;

@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput};
 use http::Method;
 use tollgate::config::DialectChoice;
 use tollgate::dialect::{Reading, Streams, route};
-use tollgate::meter::framing::{Cutter, Lines, Sse};
+use tollgate::meter::framing::{Cutter, Frames, Lines, Objects, Sse};
 
 /// Where a request goes, its stream's first event, the one that comes again and again, and the last ones.
 struct Stream {
@@ -46,9 +46,27 @@ const OLLAMA: Stream = Stream {
     ],
 };
 
+const GOOGLE: Stream = Stream {
+    path: "/v1beta/models/gemini-x:streamGenerateContent",
+    first: r#"[{"candidates":[{"content":{"parts":[{"text":"Once"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":12,"candidatesTokenCount":1,"totalTokenCount":13},"modelVersion":"gemini-x"}"#,
+    piece: r#",{"candidates":[{"content":{"parts":[{"text":" and so the word"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":12,"candidatesTokenCount":9,"totalTokenCount":21},"modelVersion":"gemini-x"}"#,
+    last: &["]"],
+};
+
+/// Each event's name stands before its payload.
+const BEDROCK: Stream = Stream {
+    path: "/model/anthropic.claude-x/converse-stream",
+    first: r#"messageStart {"role":"assistant","p":"abcdefgh"}"#,
+    piece: r#"contentBlockDelta {"contentBlockIndex":0,"delta":{"text":" and so the word"},"p":"abcdefghijklmnop"}"#,
+    last: &[
+        r#"messageStop {"stopReason":"end_turn"}"#,
+        r#"metadata {"usage":{"inputTokens":12,"outputTokens":64,"totalTokens":76},"metrics":{"latencyMs":900}}"#,
+    ],
+};
+
 pub(crate) fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("dialects");
-    for stream in [ANTHROPIC, COHERE, OLLAMA] {
+    for stream in [ANTHROPIC, COHERE, OLLAMA, GOOGLE, BEDROCK] {
         let route = route(DialectChoice::Auto, &Method::POST, stream.path);
         let chunks = stream.chunks(route.dialect.streams());
         group.throughput(Throughput::Elements(chunks.len() as u64));
@@ -72,7 +90,9 @@ impl Stream {
         let events = std::iter::once(&self.first).chain(std::iter::repeat_n(&self.piece, 64)).chain(self.last);
         let framed = |event: &&str| match framing {
             Streams::Lines => format!("{event}\n").into_bytes(),
-            _ => format!("event: message\ndata: {event}\n\n").into_bytes(),
+            Streams::Objects => event.as_bytes().to_vec(),
+            Streams::Frames => frame(event),
+            Streams::Events => format!("event: message\ndata: {event}\n\n").into_bytes(),
         };
         events.map(framed).collect()
     }
@@ -81,6 +101,27 @@ impl Stream {
 fn cutter(framing: Streams) -> Cutter {
     match framing {
         Streams::Lines => Cutter::Lines(Lines::default()),
-        _ => Cutter::Events(Sse::default()),
+        Streams::Objects => Cutter::Objects(Objects::default()),
+        Streams::Frames => Cutter::Frames(Frames::default()),
+        Streams::Events => Cutter::Events(Sse::default()),
     }
+}
+
+/// An event as a frame of an AWS event stream.
+fn frame(event: &str) -> Vec<u8> {
+    let (name, payload) = event.split_once(' ').unwrap_or_default();
+    let mut headers = Vec::new();
+    for (header, value) in [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")] {
+        headers.push(header.len() as u8);
+        headers.extend(header.as_bytes());
+        headers.push(7);
+        headers.extend((value.len() as u16).to_be_bytes());
+        headers.extend(value.as_bytes());
+    }
+    let total = (16 + headers.len() + payload.len()) as u32;
+    let mut frame = [total.to_be_bytes(), (headers.len() as u32).to_be_bytes()].concat();
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame.extend([headers.as_slice(), payload.as_bytes()].concat());
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame
 }

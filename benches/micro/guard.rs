@@ -85,7 +85,7 @@ fn settings() -> config::Guard {
         models: vec![Pattern::new("gpt-*")],
         ..KeyRecord::new(KeyId::new(format!("key-{number}")), Digest::of(key(number).as_bytes()))
     });
-    let mode = GuardMode::Keys { file: PathBuf::from("keys.yaml"), records: Arc::new(records.collect()) };
+    let mode = GuardMode::Keys { file: Some(PathBuf::from("keys.yaml")), records: Arc::new(records.collect()) };
     let names = ["swarms-organization", "openai-organization", "x-organization"];
     config::Guard { mode, organization_headers: names.map(HeaderName::from_static).to_vec() }
 }

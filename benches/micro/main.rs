@@ -2,6 +2,7 @@
 
 mod dialects;
 mod event;
+mod guarantee;
 mod guard;
 mod spool;
 mod stream;
@@ -16,5 +17,6 @@ fn main() {
     dialects::bench(&mut criterion);
     event::bench(&mut criterion);
     spool::bench(&mut criterion);
+    guarantee::bench(&mut criterion);
     criterion.final_summary();
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::front::Front;
 use crate::config::{self, Loaded, Sources, Watcher};
 use crate::listener::{Certificates, TlsReload};
 use crate::metrics::Metrics;
-use crate::proxy::Proxy;
 
 /// How often watched files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Reload {
     pub(super) sources: Sources,
-    pub(super) proxy: Arc<Proxy>,
+    pub(super) front: Front,
     pub(super) tls: Option<TlsReload>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -75,9 +75,13 @@ impl Reload {
         let certificates = self.tls.as_ref().zip(config.proxy.tls.as_ref());
         let certificates =
             certificates.map(|(tls, files)| anyhow::Ok((tls, Certificates::read(files)?))).transpose()?;
-        self.proxy.upstreams.reload(&config.upstreams)?;
-        self.proxy.guard.reload(&config.guard, &config.limits);
-        self.proxy.meter.reload(&config);
+        let Front { proxy, authority, .. } = &self.front;
+        proxy.upstreams.reload(&config.upstreams)?;
+        proxy.guard.reload(&config.guard, &config.limits);
+        proxy.meter.reload(&config);
+        if let Some(authority) = authority {
+            authority.reload(&config);
+        }
         if let Some((tls, certificates)) = certificates {
             tls.take(certificates);
         }

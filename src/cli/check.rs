@@ -1,14 +1,15 @@
 //! `tollgate check`: is everything in place? One line per thing looked at, and one remedy per failure.
 //!
-//! Looks only: no topic is created, no message sent, no model asked.
+//! Looks only: no topic is created, no message sent, no model asked. A database of an older schema is brought up to date.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::{End, settings::Settings};
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Loaded, Vocabulary};
 use crate::listener::Listener;
+use crate::meter::count;
 use crate::upstream::Upstreams;
 
 /// How long each thing may take.
@@ -48,8 +49,10 @@ pub(super) fn run(settings: &Settings) -> Result<End> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut findings = runtime.block_on(listening(&config));
     findings.extend(runtime.block_on(upstreams(&config)));
+    findings.extend(tokenizers(&config));
     findings.extend(spool(&config));
     findings.extend(kafka(&config));
+    findings.extend(runtime.block_on(database(&config)));
     let failed = findings.iter().filter(|finding| finding.fails).count();
     for finding in &findings {
         show(finding);
@@ -113,6 +116,22 @@ async fn upstreams(config: &Config) -> Vec<Finding> {
     findings
 }
 
+/// Whether each tokenizer that the configuration names can be used.
+fn tokenizers(config: &Config) -> Vec<Finding> {
+    let files = config.tokenizers.iter().filter_map(|row| match &row.vocabulary {
+        Vocabulary::File(path) => Some(path),
+        Vocabulary::BuiltIn(_) => None,
+    });
+    let finding = |path: &std::sync::Arc<std::path::Path>| match count::check_file(path) {
+        Ok(()) => Finding::good(format!("the tokenizer {} can be used", path.display())),
+        Err(error) => Finding::bad(
+            format!("the tokenizer {} cannot be used: {error}", path.display()),
+            "name a tokenizer.json as Hugging Face's libraries save it; until then its models' counts are estimates",
+        ),
+    };
+    files.map(finding).collect()
+}
+
 /// Whether the spool's directory can be written.
 fn spool(config: &Config) -> Vec<Finding> {
     let dir = &config.events.spool.dir;
@@ -125,6 +144,38 @@ fn spool(config: &Config) -> Vec<Finding> {
         Ok(()) => Finding::good(format!("the spool can be written in {}", dir.display())),
         Err(error) => Finding::bad(format!("the spool cannot be written in {}: {error}", dir.display()), remedy),
     }]
+}
+
+/// Whether the control plane's database can be used; one that is a file and does not exist yet is not made.
+#[cfg(feature = "control")]
+async fn database(config: &Config) -> Option<Finding> {
+    use crate::config::Database;
+    use crate::control::store::Store;
+    let control = config.control.as_ref()?;
+    if let Database::Sqlite(path) = &control.database
+        && !path.exists()
+    {
+        return Some(Finding::good(format!("the database {} will be made at the start", path.display())));
+    }
+    Some(match tokio::time::timeout(PATIENCE, Store::open(&control.database)).await {
+        Ok(Ok(store)) => {
+            let good = Finding::good(format!("the control plane's database can be used: {}", store.name()));
+            store.close().await;
+            good
+        }
+        Ok(Err(error)) => Finding::bad(error.to_string(), "check control.database, and that this user may use it"),
+        Err(_) => Finding::bad(
+            format!("the control plane's database did not answer within {PATIENCE:?}"),
+            "check control.database and firewalls",
+        ),
+    })
+}
+
+#[cfg(not(feature = "control"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn database(config: &Config) -> Option<Finding> {
+    let what = "control is configured, but this build has no control plane";
+    config.control.as_ref().map(|_| Finding::bad(what.to_owned(), "build with the feature `control`"))
 }
 
 #[cfg(feature = "kafka")]

@@ -1,4 +1,4 @@
-//! `tollgate keys`: make a key, hash one, validate a keys file. A key is shown once, when it is made, and kept nowhere.
+//! `tollgate keys`: make a key, hash one, validate a keys file; what is done to keys of the store is in `stored_keys`. A key is shown once, when it is made, and kept nowhere.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -6,21 +6,21 @@ use std::io::{BufRead, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::End;
+#[cfg(feature = "control")]
+use super::stored_keys;
 use crate::config::{check_keys, load_keys};
-use crate::types::Digest;
-
-/// 43 letters of base 62 hold 256 bits.
-const LETTERS: usize = 43;
-const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+use crate::types::{Digest, Secret};
+#[cfg(feature = "control")]
+use crate::types::{KeyId, KeyRecord, OrgId};
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a new random key: the key on standard output, its record in the file or on standard error
+    /// Make a new random key: the key on standard output; its record in the file, the control plane's store, or, with
+    /// neither, on standard error
     Create {
         /// The record's id: its name in events and logs
         #[arg(long)]
@@ -39,14 +39,41 @@ pub(super) enum Command {
         /// The file
         file: PathBuf,
     },
+    #[cfg(feature = "control")]
+    #[command(flatten)]
+    Stored(stored_keys::Action),
 }
 
-pub(super) fn run(command: &Command) -> anyhow::Result<End> {
-    match command {
+/// What to do with keys, and where they are.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[cfg(feature = "control")]
+    #[command(flatten)]
+    place: stored_keys::Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+pub(super) fn run(options: &Options) -> anyhow::Result<End> {
+    match &options.command {
+        #[cfg(feature = "control")]
+        Command::Create { id, organizations, file: None } => match stored_keys::meant(&options.place)? {
+            Some(store) => stored_keys::create(&store, &new_record(id, organizations)),
+            None => create(id, organizations, None),
+        },
         Command::Create { id, organizations, file } => create(id, organizations, file.as_deref()),
         Command::Hash => hash(),
         Command::Check { file } => Ok(check(file)),
+        #[cfg(feature = "control")]
+        Command::Stored(action) => stored_keys::run(&options.place, action),
     }
+}
+
+/// The record of a key that the store is to make.
+#[cfg(feature = "control")]
+fn new_record(id: &str, organizations: &[String]) -> KeyRecord {
+    let organizations = organizations.iter().map(|id| OrgId::new(id.as_str())).collect();
+    KeyRecord { organizations, ..KeyRecord::new(KeyId::new(id), Digest::of(b"")) }
 }
 
 fn create(id: &str, organizations: &[String], file: Option<&Path>) -> anyhow::Result<End> {
@@ -73,17 +100,7 @@ fn create(id: &str, organizations: &[String], file: Option<&Path>) -> anyhow::Re
 
 /// A new key: `tg-` and 256 random bits in base 62.
 pub(super) fn make() -> anyhow::Result<String> {
-    let random = SystemRandom::new();
-    let mut key = String::from("tg-");
-    while key.len() < LETTERS + 3 {
-        let mut byte = [0];
-        random.fill(&mut byte).map_err(|_| anyhow::anyhow!("the system has no randomness to give"))?;
-        // The largest multiple of 62 below 256 is 248: bytes above it would favour some letters.
-        if byte[0] < 248 {
-            key.push(char::from(ALPHABET[usize::from(byte[0] % 62)]));
-        }
-    }
-    Ok(key)
+    Ok(Secret::random("tg-")?.expose().to_owned())
 }
 
 fn record(id: &str, key: &str, organizations: &[String]) -> anyhow::Result<String> {

@@ -10,10 +10,14 @@ mod keys;
 mod line;
 mod serve;
 mod settings;
+#[cfg(feature = "control")]
+mod stored_keys;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::app::Role;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +59,14 @@ enum Command {
     Serve(settings::Settings),
     /// Run the proxy only
     Proxy(settings::Settings),
+    /// Run the control plane only: the guard API on its database
+    Control(settings::Settings),
     /// A self-contained tour: fake LLM, a key, real calls, lines to paste
     Demo(demo::Options),
     /// Check configuration, upstreams, Kafka, certificates: one remedy per failure
     Check(settings::Settings),
-    /// Make, hash and validate keys
-    #[command(subcommand)]
-    Keys(keys::Command),
+    /// Make, hash and validate keys; list and change those of the control plane
+    Keys(keys::Options),
     /// Prove that no event is missing, from a topic, a file or a spool
     Audit(audit::Options),
     /// Print a shell completion script
@@ -81,10 +86,12 @@ pub fn main() -> ExitCode {
         }
     };
     let end = match arguments.command {
-        Command::Serve(settings) | Command::Proxy(settings) => serve::run(&settings),
+        Command::Serve(settings) => serve::run(Role::Serve, &settings),
+        Command::Proxy(settings) => serve::run(Role::Proxy, &settings),
+        Command::Control(settings) => serve::run(Role::Control, &settings),
         Command::Demo(options) => demo::run(&options),
         Command::Check(settings) => check::run(&settings),
-        Command::Keys(command) => keys::run(&command),
+        Command::Keys(options) => keys::run(&options),
         Command::Audit(options) => audit::run(&options),
         Command::Completions { shell } => Ok(completions::run(shell)),
     };

@@ -1,7 +1,7 @@
 //! The checked configuration: what every other module works from. Impossible combinations do not exist here.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,12 @@ pub struct Config {
     pub limits: LimitSet,
     /// What tokens cost.
     pub prices: Arc<PriceTable>,
+    /// Which tokenizer counts for which models, in order, before the built-in table.
+    pub tokenizers: Vec<Tokenizer>,
     /// Where usage events go.
     pub events: Events,
+    /// The control plane, when it runs here.
+    pub control: Option<Control>,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub ops: Listen,
     /// How logs look.
@@ -177,13 +181,33 @@ pub struct Guard {
 pub enum GuardMode {
     /// Everyone may call; nothing is checked.
     Open,
-    /// From a keys file.
+    /// From a keys file, from this process's control plane, or from both: the file is looked at first.
     Keys {
         /// The file, watched for changes.
-        file: PathBuf,
+        file: Option<PathBuf>,
         /// Its records.
         records: Arc<Vec<KeyRecord>>,
     },
+}
+
+/// The control plane.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// What it keeps everything in.
+    pub database: Database,
+    /// The key that may administer.
+    pub admin_key: Option<Secret>,
+    /// The `SecretKey` that callers of the guard API must send. Without one only the store's deployments may ask.
+    pub guard_secret: Option<Secret>,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// SQLite, in this file.
+    Sqlite(PathBuf),
+    /// PostgreSQL, at this URL, which may hold a password.
+    Postgres(Secret),
 }
 
 /// Limits by scope.
@@ -195,6 +219,46 @@ pub struct LimitSet {
     pub organization: Limits,
     /// For this process.
     pub overall: Limits,
+}
+
+/// Which tokenizer counts for some models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokenizer {
+    /// The models.
+    pub models: Vec<Pattern>,
+    /// What it knows.
+    pub vocabulary: Vocabulary,
+    /// What a chat costs beside its text, where that is known.
+    pub overhead: Option<Overhead>,
+}
+
+/// What a tokenizer knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// One of OpenAI's.
+    BuiltIn(Encoding),
+    /// A `tokenizer.json` in Hugging Face's format.
+    File(Arc<Path>),
+}
+
+/// A vocabulary that is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// `o200k_base`, since GPT-4o.
+    O200k,
+    /// `cl100k_base`: GPT-4, GPT-3.5 and the embedding models.
+    Cl100k,
+}
+
+/// Tokens that a chat costs beside its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overhead {
+    /// For each message.
+    pub per_message: u64,
+    /// For each name that a message has.
+    pub per_name: u64,
+    /// For the beginning of the answer.
+    pub per_answer: u64,
 }
 
 /// Where usage events go.

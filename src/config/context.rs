@@ -78,16 +78,30 @@ impl<'s> Context<'s> {
 
     /// The text of a file, which is watched from now on, whether it could be read or not.
     pub(super) fn read(&self, path: &Path, size: &Size) -> Result<String, String> {
-        let mut findings = self.findings.borrow_mut();
-        if !findings.watched.iter().any(|known| known == path) {
-            findings.watched.push(path.to_owned());
-        }
-        drop(findings);
+        self.watch(path);
         let limit = match size {
             Size::Small => SMALL_BYTES,
             Size::Document => DOCUMENT_BYTES,
         };
         read_bounded(path, limit)
+    }
+
+    /// Looks whether a file of at most this size can be opened, without reading it. It is watched from now on.
+    pub(super) fn look(&self, path: &Path, limit: u64) -> Result<(), String> {
+        self.watch(path);
+        let found = File::open(path).and_then(|file| file.metadata()).map_err(|error| unreadable(&error))?;
+        match found.len() {
+            _ if !found.is_file() => Err("is not a file".to_owned()),
+            length if length > limit => Err(format!("is larger than {limit} bytes")),
+            _ => Ok(()),
+        }
+    }
+
+    fn watch(&self, path: &Path) {
+        let watched = &mut self.findings.borrow_mut().watched;
+        if !watched.iter().any(|known| known == path) {
+            watched.push(path.to_owned());
+        }
     }
 
     /// The document in a file.
@@ -123,10 +137,14 @@ fn order(problem: &Problem, watched: &[PathBuf]) -> (usize, Origin) {
     (file.unwrap_or(usize::MAX), problem.at.clone())
 }
 
+fn unreadable(error: &std::io::Error) -> String {
+    format!("cannot be read: {error}")
+}
+
 fn read_bounded(path: &Path, limit: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
-    let unreadable = |error| format!("cannot be read: {error}");
-    File::open(path).map_err(unreadable)?.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+    read.map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > limit {
         return Err(format!("is larger than {limit} bytes"));
     }

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::field::{Field, quote};
 use super::section::Section;
-use super::{Guard, GuardMode, keys};
+use super::{Control, Guard, GuardMode, keys};
 use crate::header::{OPENAI_ORGANIZATION, SWARMS_ORGANIZATION, X_ORGANIZATION};
 
 const ORGANIZATION_HEADERS: [HeaderName; 3] = [SWARMS_ORGANIZATION, OPENAI_ORGANIZATION, X_ORGANIZATION];
@@ -18,7 +18,8 @@ enum Mode {
     Remote,
 }
 
-pub(super) fn read(mut section: Section<'_>) -> Guard {
+/// With a control plane in this process its store knows keys, too, and keys are asked for unless the mode says otherwise.
+pub(super) fn read(mut section: Section<'_>, control: Option<&Control>) -> Guard {
     let written = section.take("mode");
     let words = [("open", Mode::Open), ("keys", Mode::Keys), ("remote", Mode::Remote)];
     let mode = written.as_ref().and_then(|field| field.choice(&words));
@@ -36,8 +37,10 @@ pub(super) fn read(mut section: Section<'_>) -> Guard {
             GuardMode::Open
         }
         (_, _, Some(field)) => from_keys(field).unwrap_or(GuardMode::Open),
+        (Some(Mode::Keys) | None, _, None) if control.is_some() => from_store(),
         (Some(Mode::Keys), Some(field), None) => {
-            field.problem("mode 'keys' needs to know the keys", "Add keys: { file: keys.yaml } beside it.");
+            let fix = "Add keys: { file: keys.yaml } beside it, or control: {} for the store.";
+            field.problem("mode 'keys' needs to know the keys", fix);
             GuardMode::Open
         }
         _ => GuardMode::Open,
@@ -45,12 +48,17 @@ pub(super) fn read(mut section: Section<'_>) -> Guard {
     Guard { mode, organization_headers: organization_headers(&mut section) }
 }
 
+/// No file: the store alone knows keys.
+fn from_store() -> GuardMode {
+    GuardMode::Keys { file: None, records: Arc::default() }
+}
+
 fn from_keys(field: Field<'_>) -> Option<GuardMode> {
     let mut section = field.section();
     let file = section.require("file", "Name the keys file: file: keys.yaml.")?;
     let path = file.file_path()?;
     let records = keys::from_config(&file, &path);
-    Some(GuardMode::Keys { file: path, records: Arc::new(records) })
+    Some(GuardMode::Keys { file: Some(path), records: Arc::new(records) })
 }
 
 fn organization_headers(section: &mut Section<'_>) -> Vec<HeaderName> {

@@ -12,7 +12,9 @@ use super::field::Field;
 use super::layers::{Override, lay_over};
 use super::problem::{Origin, Problem, Problems};
 use super::tree::{Node, Value};
-use super::{Config, GuardMode, environment, events, guard, limits, prices, process, proxy, upstreams};
+use super::{
+    Config, GuardMode, control, environment, events, guard, limits, prices, process, proxy, tokenizers, upstreams,
+};
 
 const DEFAULT_FILE: &str = "tollgate.yaml";
 
@@ -98,21 +100,21 @@ fn without_file(context: Context<'_>, path: &Path, error: NoDocument) -> Problem
 fn read(whole: Field<'_>) -> Config {
     let mut root = whole.section();
     let proxy = proxy::read(root.section("proxy"));
+    let control = control::read(&mut root);
     let config = Config {
-        upstreams: upstreams::read(&mut root, proxy.disconnect),
+        upstreams: upstreams::read(&mut root, proxy.disconnect, control.as_ref()),
         proxy,
-        guard: guard::read(root.section("guard")),
+        guard: guard::read(root.section("guard"), control.as_ref()),
         limits: limits::read(root.section("limits")),
         prices: Arc::new(prices::read(&mut root)),
+        tokenizers: tokenizers::read(&mut root),
         events: events::read(root.section("events")),
+        control,
         ops: process::ops(root.section("ops")),
         log: process::log(root.section("log")),
         instance: process::instance(&mut root),
         workload: process::workload(&mut root),
     };
-    if let Some(control) = root.take("control") {
-        control.warn("the control plane is not in this version yet, and this has no effect", "Take it out.");
-    }
     compare(&config, &root);
     config
 }
@@ -139,4 +141,16 @@ fn compare(config: &Config, root: &super::section::Section<'_>) {
             "Give it a 'credential', unless it needs none.",
         );
     }
+}
+
+/// For the fuzz target: reads a text as a configuration and as a keys file, in a folder that does not exist.
+#[cfg(fuzzing)]
+pub fn fuzz(text: &str) {
+    let directory = Path::new("/nonexistent/folder");
+    let context = Context::new(&[], directory);
+    if let Ok(value) = Context::parsed(text, &directory.join("tollgate.yaml")) {
+        read(Field { value: &value, path: String::new(), context: &context });
+    }
+    drop(context.finish());
+    drop(super::check_keys(text, directory));
 }

@@ -7,6 +7,7 @@
 
 mod checked;
 mod context;
+mod control;
 mod environment;
 mod events;
 mod field;
@@ -23,6 +24,7 @@ mod proxy;
 mod secret;
 mod section;
 mod suggest;
+mod tokenizers;
 mod tree;
 mod upstreams;
 mod url;
@@ -32,10 +34,14 @@ mod watch;
 mod tests;
 
 pub use checked::{
-    Config, Credential, DialectChoice, Disconnect, Events, File, Guard, GuardMode, Kafka, KafkaFormat, LimitSet,
-    Listen, Log, LogFormat, Matching, Proxy, Spool, SyncMode, Timeouts, Tls, Upstream, WhenFull, Workload,
+    Config, Control, Credential, Database, DialectChoice, Disconnect, Encoding, Events, File, Guard, GuardMode, Kafka,
+    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls,
+    Tokenizer, Upstream, Vocabulary, WhenFull, Workload,
 };
+pub use control::check_database;
 pub use keys::{check_keys, load_keys};
+#[cfg(fuzzing)]
+pub use load::fuzz;
 pub use load::{Loaded, Sources, load};
 pub use prices::load_prices;
 pub use problem::{Origin, Problem, Problems};

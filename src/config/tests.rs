@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::types::{Digest, NanoUsd};
+use crate::types::{Digest, NanoUsd, Pattern, Secret};
 
 use super::{
-    DialectChoice, Disconnect, File, GuardMode, KafkaFormat, Loaded, LogFormat, Problems, Sources, SyncMode, WhenFull,
-    load, load_keys, load_prices,
+    Database, DialectChoice, Disconnect, Encoding, File, GuardMode, KafkaFormat, Loaded, LogFormat, Overhead, Problems,
+    Sources, SyncMode, Vocabulary, WhenFull, load, load_keys, load_prices,
 };
 
 const KEY: &str = "sk-test-0123";
@@ -111,6 +111,10 @@ fn every_key_reaches_the_checked_configuration() {
     assert_eq!(local.url, "http://models.svc:8000/prefix");
     assert_eq!((local.http2, local.inject_usage, local.disconnect), (true, false, Disconnect::Abort));
     assert_eq!((local.timeouts.connect, local.timeouts.idle), (Duration::from_secs(1), Duration::from_hours(1)));
+    let [llama, gpt] = config.tokenizers.as_slice() else { panic!("{:?}", config.tokenizers) };
+    assert_eq!(llama.models.iter().map(Pattern::as_str).collect::<Vec<_>>(), ["llama-3*", "my-llama"]);
+    assert_eq!(llama.overhead, Some(Overhead { per_message: 4, per_name: 0, per_answer: 3 }));
+    assert_eq!((&gpt.vocabulary, gpt.overhead), (&Vocabulary::BuiltIn(Encoding::O200k), None));
     let credential = local.credential.as_ref().unwrap();
     assert_eq!((credential.header.as_str(), credential.value.expose()), ("x-api-key", "from-a-file"));
     assert_eq!(local.matching.hosts[0].as_str(), "llm.local");
@@ -118,6 +122,10 @@ fn every_key_reaches_the_checked_configuration() {
     assert_eq!((&*openai.name, &*openai.provider, openai.disconnect), ("openai", "openai", Disconnect::Drain));
     assert_eq!(config.guard.organization_headers, ["x-team"]);
     assert_eq!(config.limits.organization.tokens_per_minute, Some(2));
+    let control = config.control.as_ref().unwrap();
+    assert_eq!(control.database, Database::Sqlite(fixtures("valid").join("./data/tollgate.db")));
+    assert_eq!(control.admin_key.as_ref().map(Secret::expose), Some("from-a-file"));
+    assert_eq!(control.guard_secret.as_ref().map(Secret::expose), Some(KEY));
     assert_eq!(config.limits.overall.concurrent_requests, Some(3));
     assert_eq!(config.events.spool.dir, Path::new("/var/spool/tollgate"));
     assert_eq!((config.events.spool.when_full, config.events.spool.sync), (WhenFull::Drop, SyncMode::Disk));
@@ -138,6 +146,32 @@ fn json_is_accepted_where_yaml_is() {
     assert!(!config.upstreams[0].inject_usage);
     assert_eq!(config.proxy.max_connections, 5);
     assert_eq!(config.instance, "host-1");
+}
+
+#[test]
+fn a_control_plane_needs_no_upstream_and_makes_its_store_the_guards() {
+    let directory = tempfile::tempdir().unwrap();
+    let with = |environment: &[(&str, &str)], flags: &[(&str, &str)]| {
+        load(&bare(&directory, environment, flags)).map(|loaded| loaded.config).map_err(|problems| problems.to_string())
+    };
+    let config = with(&[("GUARD_SECRET_KEY", "gs"), ("ADMIN_API_KEY", "ak")], &[]).unwrap();
+    let control = config.control.unwrap();
+    assert_eq!(control.database, Database::Sqlite(directory.path().join("./data/tollgate.db")));
+    assert_eq!(control.guard_secret.as_ref().map(Secret::expose), Some("gs"));
+    assert_eq!(control.admin_key.as_ref().map(Secret::expose), Some("ak"));
+    assert!(matches!(config.guard.mode, GuardMode::Keys { file: None, .. }), "keys are asked for");
+    let config = with(&[], &[("control", "{}"), ("guard.mode", "open")]).unwrap();
+    assert!(config.control.unwrap().guard_secret.is_none());
+    assert!(matches!(config.guard.mode, GuardMode::Open));
+
+    let database = |text| with(&[], &[("control.database", text)]).map(|config| config.control.unwrap().database);
+    let url = "postgres://tollgate:hunter2@db/tollgate?sslmode=verify-full";
+    assert_eq!(database(url), Ok(Database::Postgres(Secret::new(url))));
+    assert_eq!(database("sqlite:///var/lib/x.db"), Ok(Database::Sqlite("/var/lib/x.db".into())));
+    let refused = database("mysql://tollgate:hunter2@db/tollgate").unwrap_err();
+    assert!(refused.contains("'mysql' is no database that is known here") && !refused.contains("hunter2"), "{refused}");
+    assert!(with(&[], &[("control.secret", "x")]).unwrap_err().contains("is not a known key"));
+    assert!(with(&[], &[("guard.mode", "keys"), ("upstream", "http://x")]).unwrap_err().contains("control: {}"));
 }
 
 #[test]
@@ -349,4 +383,15 @@ fn the_built_in_prices_are_sound() {
     for row in &table.rows {
         assert!(row.cache_read.is_none_or(|read| read <= row.input), "{}", row.models);
     }
+}
+
+#[test]
+fn a_tokenizer_file_is_found_beside_the_configuration_and_watched() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tokenizer.json");
+    fs::write(&file, "{}").unwrap();
+    let text = "upstreams: [{ url: 'http://127.0.0.1:1' }]\ntokenizers: [{ models: [a], file: tokenizer.json }]";
+    let loaded = load(&written(&directory, text)).unwrap();
+    assert_eq!(loaded.config.tokenizers[0].vocabulary, Vocabulary::File(file.clone().into()));
+    assert!(loaded.watched.contains(&file));
 }

@@ -14,7 +14,7 @@ use super::field::{Field, quote};
 use super::proxy::{WAIT, disconnect};
 use super::secret::secret;
 use super::section::Section;
-use super::{Credential, DialectChoice, Disconnect, Matching, Timeouts, Upstream, url};
+use super::{Control, Credential, DialectChoice, Disconnect, Matching, Timeouts, Upstream, url};
 
 const DIALECTS: [(&str, DialectChoice); 10] = [
     ("auto", DialectChoice::Auto),
@@ -31,8 +31,8 @@ const DIALECTS: [(&str, DialectChoice); 10] = [
 const TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(10), first_byte: Duration::from_mins(10), idle: Duration::from_mins(5) };
 
-/// All upstreams. The shorthand, where it is given, replaces the list.
-pub(super) fn read(root: &mut Section<'_>, default: Disconnect) -> Vec<Upstream> {
+/// All upstreams. The shorthand, where it is given, replaces the list. A control plane needs none.
+pub(super) fn read(root: &mut Section<'_>, default: Disconnect, control: Option<&Control>) -> Vec<Upstream> {
     let listed = root.take("upstreams");
     if let Some(shorthand) = root.take_override("upstream") {
         let only = url::read(&shorthand).map(|uri| of_url(uri, default));
@@ -40,7 +40,9 @@ pub(super) fn read(root: &mut Section<'_>, default: Disconnect) -> Vec<Upstream>
     }
     let fix = "Give --upstream URL, or list endpoints under 'upstreams:'.";
     let Some(listed) = listed else {
-        root.problem("there is no upstream", fix);
+        if control.is_none() {
+            root.problem("there is no upstream", fix);
+        }
         return Vec::new();
     };
     let fields = listed.fields();

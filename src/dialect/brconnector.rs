@@ -8,9 +8,11 @@ use super::openai::{self, OpenAi};
 use super::refusal::Style;
 use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route};
 
-/// Which of its operations a path names.
+/// Which of its operations a path names. Its other endpoints are OpenAI's in name and shape.
 pub(super) fn route(path: &str) -> Option<Route> {
-    openai::route(path).map(|route| Route { dialect: &BrConnector, ..route })
+    let route = openai::route(path)?;
+    let own = ["openai.chat", "openai.completions", "openai.embeddings"].contains(&route.name());
+    Some(if own { Route { dialect: &BrConnector, ..route } } else { route })
 }
 
 /// The dialect.

@@ -16,6 +16,7 @@ mod lenient;
 mod llmstudio;
 mod ollama;
 pub mod openai;
+mod passed;
 mod path;
 mod reading;
 pub mod refusal;
@@ -167,6 +168,11 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Reads one payload into `reading`. What cannot be read sets a flag there.
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading);
 
+    /// The characters that a request wants spoken, for operations that are billed by them.
+    fn characters(&self, _body: &[u8]) -> Option<u64> {
+        None
+    }
+
     /// How this format frames a stream under a content type that does not say.
     fn streams(&self) -> Streams {
         Streams::Events
@@ -206,7 +212,7 @@ const FAMILIES: [Family; 10] = [
     family(DialectChoice::Anthropic, anthropic::route, &[&anthropic::Anthropic]),
     family(DialectChoice::Cohere, cohere::route, &[&cohere::V1, &cohere::V2]),
     family(DialectChoice::Ollama, ollama::route, &[&ollama::Ollama]),
-    family(DialectChoice::OpenAi, openai::route, &[&openai::OpenAi]),
+    family(DialectChoice::OpenAi, openai::route, &openai::ALL),
     family(
         DialectChoice::Google,
         google::route,
@@ -226,8 +232,13 @@ const UNKNOWN: &dyn Dialect = &unknown::Unknown;
 pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
     let mut families = FAMILIES.iter().filter(|family| choice == DialectChoice::Auto || choice == family.choice);
-    let known = (method == Method::POST).then(|| families.find_map(|family| (family.route)(path))).flatten();
-    known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other })
+    if method == Method::POST {
+        let known = families.find_map(|family| (family.route)(path));
+        return known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other });
+    }
+    let known = families.find(|family| method == Method::GET && family.choice == DialectChoice::OpenAi);
+    let known = known.and_then(|_| openai::route_of_get(path));
+    known.unwrap_or(Route { dialect: &passed::Passed("unknown"), operation: Operation::Other })
 }
 
 /// Every name by which an event may call its dialect.

@@ -33,6 +33,12 @@ pub struct Reading {
     pub may_go_on: bool,
     /// What the provider itself says that the request cost.
     pub provider_cost: Option<NanoUsd>,
+    /// The answer was given before it was generated: nothing of it can be counted here.
+    pub deferred: bool,
+    /// The answer's id, where its usage may come by in more than one answer.
+    pub kept: Option<String>,
+    /// The answer repeats the usage of another request.
+    pub repeated: bool,
     counts: Counts,
     raw: Option<Box<RawValue>>,
     text: Text,
@@ -44,6 +50,8 @@ pub struct Reading {
 struct Text {
     escaped: Vec<u8>,
     seen: u64,
+    /// What had been seen when the item at hand began.
+    before_item: u64,
 }
 
 impl std::fmt::Debug for Text {
@@ -140,6 +148,31 @@ impl Reading {
         if kept < escaped.len() {
             self.flag(Flags::TEXT_TRUNCATED);
         }
+    }
+
+    /// Notes numbers that no usage object says.
+    pub(super) fn counted(&mut self, counts: &Counts) {
+        if !counts.is_empty() {
+            let places = (self.counts.cache, self.counts.thought);
+            self.counts.update(counts);
+            (self.counts.cache, self.counts.thought) = places;
+        }
+    }
+
+    /// Notes that a picture has come.
+    pub(super) fn one_more_picture(&mut self) {
+        let pictures = self.counts.images.unwrap_or(0).saturating_add(1);
+        self.counted(&Counts { images: Some(pictures), ..Counts::default() });
+    }
+
+    /// An item of the output begins.
+    pub(super) fn item_begins(&mut self) {
+        self.text.before_item = self.text.seen;
+    }
+
+    /// Whether no text has come since the item began.
+    pub(super) fn item_is_silent(&self) -> bool {
+        self.text.seen == self.text.before_item
     }
 
     /// Notes a usage object: its numbers, and itself without insignificant whitespace.

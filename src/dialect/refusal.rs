@@ -58,7 +58,7 @@ impl Style {
     }
 
     /// The status as this style has it.
-    fn status(self, reject: &Reject) -> StatusCode {
+    pub fn status(self, reject: &Reject) -> StatusCode {
         let status = reject.row().status;
         let about_the_caller = matches!(status.as_u16(), 401 | 403 | 404) || *reject == Reject::BudgetSpent;
         // Its clients know 400 alone for what they did wrong. A limit keeps its own, for waiting helps there.

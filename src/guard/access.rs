@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Uri};
 
 use super::cache::Known;
 use super::lookup::Lookup;
-use super::source::{FileSource, KeySource};
+use super::source::{FileSource, KeySource, Layered};
 use super::stats::Counters;
 use super::{Caller, Credential, Refused, check};
 use crate::config::{self, GuardMode};
@@ -24,12 +24,22 @@ enum Mode {
 }
 
 impl Access {
-    pub(super) fn new(config: &config::Guard, counters: &Arc<Counters>) -> Self {
+    /// With an authority in this process, keys that the file does not know are its to know.
+    pub(super) fn new(
+        config: &config::Guard,
+        authority: Option<&Arc<dyn KeySource>>,
+        counters: &Arc<Counters>,
+    ) -> Self {
         let organization_headers = config.organization_headers.clone();
         match &config.mode {
             GuardMode::Open => Self { mode: Mode::Open, organization_headers },
             GuardMode::Keys { records, .. } => {
-                Self::by_key(Box::new(FileSource::new(records)), organization_headers, counters)
+                let file = FileSource::new(records);
+                let source: Box<dyn KeySource> = match authority {
+                    Some(authority) => Box::new(Layered { file, authority: Arc::clone(authority) }),
+                    None => Box::new(file),
+                };
+                Self::by_key(source, organization_headers, counters)
             }
         }
     }
@@ -79,6 +89,13 @@ impl Access {
     fn anonymous(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         let organization = check::claimed_organization(headers, &self.organization_headers)?;
         Ok(Caller::anonymous(organization))
+    }
+
+    /// Lets go of records; see [`super::Guard::forget`].
+    pub(super) fn forget(&self, is_old: impl Fn(&KeyRecord) -> bool) {
+        if let Mode::Keys(lookup) = &self.mode {
+            lookup.forget(is_old);
+        }
     }
 
     pub(super) fn organization_headers(&self) -> &[HeaderName] {

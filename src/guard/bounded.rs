@@ -54,6 +54,12 @@ impl<K: Copy + Eq + Hash, V: Clone> Bounded<K, V> {
         evicted
     }
 
+    /// Removes every entry whose value is such. Looks at all of them, shard by shard.
+    pub(super) fn remove_where(&self, is_such: impl Fn(&V) -> bool) {
+        // Its place stays behind and goes when its turn comes, like that of an entry put anew.
+        self.entries.retain(|_, entry| !is_such(&entry.value));
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

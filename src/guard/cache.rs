@@ -68,6 +68,11 @@ impl Cache {
         }
     }
 
+    /// Lets go of the records that are old. Unknown keys end by themselves, soon.
+    pub(super) fn forget(&self, is_old: impl Fn(&KeyRecord) -> bool) {
+        self.records.remove_where(|record| is_old(record));
+    }
+
     /// How many known and how many unknown keys are held.
     pub(super) fn len(&self) -> (usize, usize) {
         (self.records.len(), self.unknown.len())

@@ -51,6 +51,11 @@ impl Caller {
         self.record.is_none()
     }
 
+    /// Whether the key may use some models only, so that a request must say which it asks.
+    pub fn is_bound_to_models(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| !record.models.is_empty())
+    }
+
     pub(super) fn may_use(&self, model: Option<&str>) -> bool {
         match (&self.record, model) {
             (Some(record), Some(model)) => record.allows_model(model),

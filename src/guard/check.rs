@@ -48,8 +48,7 @@ pub(super) fn organization(
     let Some(claim) = named_organization(headers, names) else {
         return Ok(record.organizations.first().cloned());
     };
-    let own = record.organizations.iter().find(|own| own.as_str().as_bytes() == claim);
-    own.cloned().map(Some).ok_or(Reject::OrganizationForbidden)
+    record.organization(claim).cloned().map(Some).ok_or(Reject::OrganizationForbidden)
 }
 
 /// The organization as the client says it, for mode `open`.

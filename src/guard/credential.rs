@@ -1,17 +1,17 @@
 //! Finds the one credential of a request, wherever clients put it.
 //!
 //! Looked for in `Authorization` (with or without `Bearer `), the key headers, `Proxy-Authorization` (`Bearer`, or
-//! `Basic` with the key as user) and `?key=`. The same key in several places is one credential; two different ones are
+//! `Basic` with the key as user), `?key=` and the subprotocol by which browsers send it on a WebSocket. The same key in several places is one credential; two different ones are
 //! refused, because whichever we took, the next hop might take the other. Nothing here says whether a key is valid.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::{AUTHORIZATION, HeaderValue, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, HeaderValue, PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, Uri};
 
 use super::{base64, query};
-use crate::header::{API_KEY, KEY_HEADERS, X_API_KEY, X_GOOG_API_KEY, X_UG_API_KEY};
+use crate::header::{API_KEY, KEY_HEADERS, KEY_PROTOCOL, X_API_KEY, X_GOOG_API_KEY, X_UG_API_KEY};
 use crate::reject::{Denial, Reject};
 use crate::types::Digest;
 
@@ -80,7 +80,11 @@ fn candidates<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> impl Iterator<Item = 
         .map(|value| Cow::Borrowed(value.as_bytes().trim_ascii()));
     let proxy = headers.get_all(PROXY_AUTHORIZATION).iter().map(bearer_or_basic);
     let query = uri.query().into_iter().flat_map(query::keys);
-    authorization.chain(named).chain(proxy).chain(query).filter(|candidate| !candidate.is_empty())
+    let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let offers = offers.flat_map(|offers| offers.split(','));
+    let offered =
+        offers.filter_map(|offer| offer.trim().strip_prefix(KEY_PROTOCOL)).map(|key| Cow::Borrowed(key.as_bytes()));
+    authorization.chain(named).chain(proxy).chain(query).chain(offered).filter(|candidate| !candidate.is_empty())
 }
 
 /// What follows `Bearer`; a value without the scheme is taken whole.
@@ -122,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_key_is_found_in_every_place() {
-        let places: [(&'static str, &[u8]); 14] = [
+        let places: [(&'static str, &[u8]); 15] = [
+            ("sec-websocket-protocol", b"realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1"),
             ("authorization", b"Bearer sk-1"),
             ("authorization", b"bearer sk-1"),
             ("authorization", b"BEARER \t  sk-1"),

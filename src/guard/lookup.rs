@@ -3,6 +3,7 @@
 //! An authority that does not answer is a 503 for those who waited and is remembered by no one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 use tracing::debug;
@@ -12,17 +13,21 @@ use super::cache::{Cache, CacheKey, Known};
 use super::flight::{Answer, Flights};
 use super::source::KeySource;
 use super::stats::Counters;
+use crate::types::KeyRecord;
 
 pub(super) struct Lookup {
     cache: Cache,
     flights: Flights,
     source: Box<dyn KeySource>,
     counters: Arc<Counters>,
+    /// How often records were let go: what was asked before is not remembered after.
+    forgotten: AtomicU64,
 }
 
 impl Lookup {
     pub(super) fn new(source: Box<dyn KeySource>, counters: &Arc<Counters>) -> Self {
-        Self { cache: Cache::new(), flights: Flights::default(), source, counters: Arc::clone(counters) }
+        let (counters, forgotten) = (Arc::clone(counters), AtomicU64::new(0));
+        Self { cache: Cache::new(), flights: Flights::default(), source, counters, forgotten }
     }
 
     /// What the cache says; `None` when the source must be asked. Allocates nothing.
@@ -48,11 +53,13 @@ impl Lookup {
             return Ok(known);
         }
         self.counters.fetches.add(1);
-        let asked = Instant::now();
+        let (asked, forgotten) = (Instant::now(), self.forgotten.load(Ordering::Acquire));
         match self.source.fetch(credential).await {
             Ok(found) => {
                 let known = found.map_or(Known::Unknown, Known::Record);
-                self.counters.evictions.add(self.cache.put(key, &known, asked));
+                if forgotten == self.forgotten.load(Ordering::Acquire) {
+                    self.counters.evictions.add(self.cache.put(key, &known, asked));
+                }
                 Ok(known)
             }
             Err(error) => {
@@ -61,6 +68,12 @@ impl Lookup {
                 Err(error)
             }
         }
+    }
+
+    /// Lets go of the records that are old, so that they are asked for anew. An answer that is under way is used once.
+    pub(super) fn forget(&self, is_old: impl Fn(&KeyRecord) -> bool) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.cache.forget(is_old);
     }
 
     /// How many known and how many unknown keys are cached.

@@ -30,6 +30,7 @@ use http::{HeaderMap, HeaderName, Uri};
 
 use crate::config;
 use crate::reject::Reject;
+use crate::types::KeyRecord;
 use access::Access;
 use limit::{Limiters, Need};
 use stats::Counters;
@@ -49,6 +50,7 @@ pub struct Guard {
     rules: ArcSwap<Rules>,
     limiters: Limiters,
     counters: Arc<Counters>,
+    authority: Option<Arc<dyn KeySource>>,
 }
 
 /// What one configuration says. Its cache goes with it, so a fetch begun under old keys can never fill the new cache.
@@ -60,20 +62,30 @@ struct Rules {
 impl Guard {
     /// A guard that has seen no one yet.
     pub fn new(config: &config::Guard, limits: &config::LimitSet) -> Self {
+        Self::beside(None, config, limits)
+    }
+
+    /// The same, beside an authority in this process, whose keys are asked for where the keys file does not know one.
+    pub fn beside(authority: Option<Arc<dyn KeySource>>, config: &config::Guard, limits: &config::LimitSet) -> Self {
         let counters = Arc::new(Counters::default());
-        let access = Access::new(config, &counters);
-        Self::with(access, limits, counters)
+        let access = Access::new(config, authority.as_ref(), &counters);
+        Self { authority, ..Self::with(access, limits, counters) }
     }
 
     fn with(access: Access, limits: &config::LimitSet, counters: Arc<Counters>) -> Self {
         let rules = ArcSwap::from_pointee(Rules { access, limits: *limits });
-        Self { rules, limiters: Limiters::new(), counters }
+        Self { rules, limiters: Limiters::new(), counters, authority: None }
+    }
+
+    /// Lets go of the records that are old: each is asked for anew when its key comes next.
+    pub fn forget(&self, is_old: impl Fn(&KeyRecord) -> bool) {
+        self.rules.load().access.forget(is_old);
     }
 
     /// Keys and limits from now on; a key that is gone is refused at once. Permits already given stay valid, and what
     /// a key has used of its limits stays used as long as its id is the same.
     pub fn reload(&self, config: &config::Guard, limits: &config::LimitSet) {
-        let access = Access::new(config, &self.counters);
+        let access = Access::new(config, self.authority.as_ref(), &self.counters);
         self.rules.store(Arc::new(Rules { access, limits: *limits }));
     }
 

@@ -12,6 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -29,6 +30,7 @@ use super::settings;
 use super::socket::Socket;
 use super::stats::Counts;
 use super::streams::Streams;
+use super::takeover::Takeover;
 use super::tls::TlsReload;
 use crate::shutdown::Shutdown;
 
@@ -95,19 +97,26 @@ where
     {
         let (streams, _owner) = Streams::new(self.counts.clone());
         let builder = settings::builder(streams);
-        let service = service_fn(|request: Request<Incoming>| {
+        let takeover = Takeover::default();
+        let service = service_fn(|mut request: Request<Incoming>| {
+            if request.headers().contains_key(UPGRADE) {
+                request.extensions_mut().insert(takeover.clone());
+            }
             let flight = activity.begin(request.version());
             let answer = (self.service)(request, peer);
             async move { Ok::<_, Infallible>(answer.await.map(|body| Outgoing::new(body, flight))) }
         });
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
         let mut draining = pin!(self.shutdown.draining());
         let mut look = pin!(sleep_until(Instant::now()));
         let mut closing = false;
         loop {
             tokio::select! {
                 biased;
-                end = connection.as_mut() => return self.ended(end, peer),
+                end = connection.as_mut() => {
+                    self.ended(end, peer);
+                    return takeover.run().await;
+                }
                 () = draining.as_mut(), if !closing => {}
                 () = look.as_mut() => match activity.verdict(Instant::now()) {
                     Verdict::LookAt(next) => {

@@ -5,7 +5,8 @@
 //! It sees what hyper's parser hands on. hyper itself has refused differing or malformed lengths, control bytes and
 //! folded lines, merged equal lengths, dropped a length beside `chunked`, and cut a fragment off the target; what is
 //! forwarded is built anew from the parsed form, so none of that can travel on.
-//! `Upgrade` is let through unanswered: it is only an offer, and the request is served as if it had not been made.
+//! `Upgrade` is let through: it is only an offer. Where nobody takes it up (only sessions over a WebSocket do), the
+//! request is served as if it had not been made.
 
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use http::header::{PROXY_AUTHORIZATION, TRANSFER_ENCODING};

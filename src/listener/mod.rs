@@ -14,6 +14,7 @@ mod settings;
 mod socket;
 mod stats;
 mod streams;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -42,6 +43,7 @@ use crate::shutdown::Shutdown;
 
 pub use self::connection::Peer;
 pub use self::stats::{Counts, Stats};
+pub use self::takeover::Takeover;
 pub use self::tls::{Certificates, TlsError, TlsReload};
 
 /// How long accepting rests when the system has no file descriptor or memory for another connection.

@@ -6,26 +6,35 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::config::Upstream;
+use super::count::Models;
+use crate::config::{Config, Upstream};
 use crate::types::PriceTable;
 
-/// Prices and labels, swapped as one at a reload.
+/// Prices, labels and tokenizers, swapped as one at a reload.
 #[derive(Debug)]
 pub struct Catalog {
     /// What tokens cost.
     pub prices: Arc<PriceTable>,
+    /// What counts tokens.
+    pub models: Models,
     labels: Vec<Arc<str>>,
     exact: HashSet<Arc<str>>,
     other: Arc<str>,
 }
 
 impl Catalog {
-    /// From a price table and the upstreams' own model names.
+    /// From a configuration; what the catalog before it has read of tokenizers is taken over.
+    pub fn of(config: &Config, before: &Self) -> Self {
+        let models = Models::new(&config.tokenizers, &before.models);
+        Self { models, ..Self::new(Arc::clone(&config.prices), &config.upstreams) }
+    }
+
+    /// From a price table and the upstreams' own model names, with the built-in tokenizers.
     pub fn new(prices: Arc<PriceTable>, upstreams: &[Upstream]) -> Self {
         let labels = prices.rows.iter().map(|row| Arc::from(row.models.as_str().trim_end_matches('*'))).collect();
         let named = upstreams.iter().flat_map(|upstream| &upstream.matching.models);
         let exact = named.filter(|pattern| pattern.is_exact()).map(|pattern| Arc::from(pattern.as_str())).collect();
-        Self { prices, labels, exact, other: Arc::from("other") }
+        Self { prices, models: Models::default(), labels, exact, other: Arc::from("other") }
     }
 
     /// The label of a model: its own name where an upstream names it, else its price row's, else `other`.

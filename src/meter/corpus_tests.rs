@@ -47,8 +47,9 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// The dialects whose recordings are read, each with the path of a request.
-const READ: [(&str, &str); 5] = [
+const READ: [(&str, &str); 6] = [
     ("openai.chat", "/v1/chat/completions"),
+    ("openai.responses", "/v1/responses"),
     ("anthropic.messages", "/v1/messages"),
     ("cohere.chat", "/v2/chat"),
     ("google.generate_content", "/v1beta/models/gemini:streamGenerateContent"),

@@ -7,12 +7,16 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Meter;
+use super::count::Notes;
 use super::marks::Marks;
+use super::realtime::Upgrade;
+use super::seal::BYTES_PER_TOKEN;
 use crate::dialect::{Reading, Route};
 use crate::event::{Outcome, UsageEvent};
 use crate::guard::Permit;
 use crate::metrics::Series;
 use crate::spool::Ticket;
+use crate::types::Usage;
 
 /// A prompt larger than this is not kept for counting; its size is estimated instead.
 const LARGEST_KEPT_PROMPT: usize = 256 * 1024;
@@ -35,6 +39,10 @@ pub(super) struct Draft {
     pub(super) unread: bool,
     /// When the spool was last told how far the answer has come.
     pub(super) progressed: Option<Instant>,
+    /// The client's connection, where it asked to take it over.
+    pub(super) upgrade: Option<Upgrade>,
+    /// The usage of a session's responses that could not be recorded each for itself.
+    pub(super) session_usage: Usage,
 }
 
 /// What the request's tokens can be counted from, should the provider not report them.
@@ -44,11 +52,20 @@ pub(super) struct Prompt {
     pub(super) body: Option<Bytes>,
     /// The estimate made at admission.
     pub(super) estimate: u64,
+    /// The characters that are to be spoken, where that is what costs.
+    pub(super) characters: Option<u64>,
+    /// What is left out of the estimate where it is all there is.
+    pub(super) notes: Notes,
 }
 
 impl Prompt {
-    pub(super) fn keep(body: Option<&Bytes>, estimate: u64) -> Self {
-        Self { body: body.filter(|body| body.len() <= LARGEST_KEPT_PROMPT).cloned(), estimate }
+    pub(super) fn keep(body: Option<&Bytes>, estimate: u64, route: &Route) -> Self {
+        let characters = body.and_then(|body| route.dialect.characters(body));
+        let large = body.map_or(0, Bytes::len).saturating_sub(LARGEST_KEPT_PROMPT) as u64;
+        // The estimate leaves embedded files out: where they are most of the body, that is worth saying.
+        let files = large > estimate.saturating_mul(BYTES_PER_TOKEN);
+        let notes = Notes { truncated: large > 0, media_uncounted: files, ..Notes::default() };
+        Self { body: body.filter(|_| large == 0).cloned(), estimate, characters, notes }
     }
 }
 
@@ -94,11 +111,34 @@ impl Draft {
     pub(super) fn needs_counting(&self) -> bool {
         let answered = self.event.data.upstream_status.is_some_and(|status| status < 400);
         let counted = self.reading.has_usage() && self.is_whole();
-        answered && !counted && self.route.operation.has_tokens()
+        answered && !counted && !self.reading.deferred && self.route.operation.has_tokens()
     }
 
     /// Whether what was read covers the whole answer.
     pub(super) fn is_whole(&self) -> bool {
         self.event.data.outcome == Outcome::Ok || self.reading.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Method;
+
+    use super::{LARGEST_KEPT_PROMPT, Prompt};
+    use crate::config::DialectChoice;
+    use crate::dialect;
+
+    #[test]
+    fn a_prompt_too_large_to_keep_says_what_its_estimate_leaves_out() {
+        let flags = |length: usize, estimate| {
+            let route = dialect::route(DialectChoice::Auto, &Method::POST, "/v1/chat/completions");
+            let prompt = Prompt::keep(Some(&Bytes::from(vec![b' '; length])), estimate, &route);
+            (prompt.body.is_some(), prompt.notes.flags().collect::<Vec<_>>())
+        };
+        assert_eq!(flags(LARGEST_KEPT_PROMPT, 1), (true, vec![]));
+        let large = 2 * LARGEST_KEPT_PROMPT;
+        assert_eq!(flags(large, large as u64 / 4), (false, vec!["count_truncated"]));
+        assert_eq!(flags(large, 100), (false, vec!["count_truncated", "media_uncounted"]));
     }
 }

@@ -85,7 +85,8 @@ impl Exchange {
         }
     }
 
-    fn seal(&mut self, ending: Ending) -> Sealing {
+    /// Ends the exchange.
+    pub(super) fn seal(&mut self, ending: Ending) -> Sealing {
         let Some(mut draft) = self.draft.take() else { return Sealing(State::Done) };
         draft.conclude(ending);
         if !draft.needs_counting() {

@@ -50,5 +50,7 @@ impl Flow {
         let delivered = draft.event.data.delivered;
         self.watch.end(draft, close, &mut VecDeque::new());
         draft.event.data.delivered = delivered;
+        // Not every dialect says in so many words that this was all. The end of the body does.
+        draft.reading.done |= close == Close::Whole;
     }
 }

@@ -11,14 +11,19 @@ mod draft;
 mod drain;
 mod exchange;
 mod flow;
+mod form;
 pub mod framing;
 mod hide;
 mod inject;
 mod log;
 mod marks;
+mod once;
 mod open;
+mod peeked;
 pub mod price;
 mod progress;
+mod realtime;
+mod report;
 mod request;
 mod seal;
 mod tap;
@@ -41,15 +46,16 @@ use tokio::sync::futures::OwnedNotified;
 use crate::config::Config;
 use crate::event::{self, EncodeError, Unnumbered, UsageEvent, Workload};
 use crate::metrics::Metrics;
-use crate::spool::{Commit, Spool, Ticket};
+use crate::spool::{Commit, Spool, SpoolFull, Ticket};
 use counting::Counting;
 use drain::Draining;
+use once::Once;
 
 pub use arrival::Arrival;
 pub use catalog::Catalog;
 pub use exchange::{Exchange, Sealing};
 pub use inject::{Memory, send};
-pub use request::{Content, take};
+pub use request::{Content, Sent, take};
 pub use tap::{Duties, Tap};
 
 /// What all exchanges share.
@@ -66,6 +72,7 @@ pub struct Meter {
     ending: Arc<Notify>,
     memory: Memory,
     draining: Draining,
+    once: Once,
     panics: AtomicU64,
 }
 
@@ -82,7 +89,7 @@ impl Meter {
         Ok(Arc::new(Self {
             spool,
             metrics,
-            catalog: ArcSwap::from_pointee(Catalog::new(Arc::clone(&config.prices), &config.upstreams)),
+            catalog: ArcSwap::from_pointee(Catalog::of(config, &Catalog::new(Arc::default(), &[]))),
             counting: Counting::start()?,
             source: format!("/tollgate/{}", config.instance).into(),
             workload,
@@ -90,13 +97,15 @@ impl Meter {
             ending: Arc::default(),
             memory: Memory::default(),
             draining: Draining::default(),
+            once: Once::default(),
             panics: AtomicU64::new(0),
         }))
     }
 
-    /// Takes new prices and model names.
+    /// Takes new prices, model names and tokenizers.
     pub fn reload(&self, config: &Config) {
-        self.catalog.store(Arc::new(Catalog::new(Arc::clone(&config.prices), &config.upstreams)));
+        let catalog = Catalog::of(config, &self.catalog.load());
+        self.catalog.store(Arc::new(catalog));
     }
 
     /// Upstreams that are known to refuse the usage field.
@@ -138,6 +147,11 @@ impl Meter {
         self.draining.refused()
     }
 
+    /// How many answers that can be asked for again were forgotten to make room for newer ones.
+    pub fn once_forgotten(&self) -> u64 {
+        self.once.forgotten()
+    }
+
     /// Cuts the answers that are being read on after their clients have left: the process ends.
     pub fn end_drains(&self) {
         self.draining.end();
@@ -177,6 +191,21 @@ fn unnumbered<T>(
         let line = event.encode_unnumbered(line)?;
         Ok(take(&event.subject, &line))
     })
+}
+
+/// Gives an event its number and records it, as one step. `None` when only a defect of ours kept it from being encoded.
+fn settle(spool: &Spool, event: &mut UsageEvent) -> Option<Result<Commit, SpoolFull>> {
+    match unnumbered(spool, event, |subject, line| spool.settle(subject, line)) {
+        Ok(Ok((sequence, commit))) => {
+            open::place(event, sequence);
+            Some(Ok(commit))
+        }
+        Ok(Err(full)) => Some(Err(full)),
+        Err(error) => {
+            tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
+            None
+        }
+    }
 }
 
 fn with_line<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {

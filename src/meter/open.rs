@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::draft::{Draft, Prompt};
 use super::marks::Marks;
-use super::{Arrival, Content, Exchange, Meter, unnumbered};
+use super::{Arrival, Content, Exchange, Meter, settle, unnumbered};
 use crate::dialect::{Ask, Reading};
 use crate::event::{self, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
 use crate::guard::{Caller, Permit};
@@ -38,7 +38,7 @@ impl Meter {
         self.metrics.in_flight.inc();
         let mut marks = Marks::new(arrival.started);
         marks.guard_us = arrival.guarded.as_micros() as u64;
-        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate());
+        let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate(), &arrival.route);
         Ok(Exchange::new(Box::new(Draft {
             meter: Arc::clone(self),
             ticket,
@@ -52,6 +52,8 @@ impl Meter {
             reached: false,
             unread: false,
             progressed: None,
+            upgrade: content.upgrade(),
+            session_usage: Usage::default(),
         })))
     }
 
@@ -68,24 +70,22 @@ impl Meter {
     pub fn refuse(&self, arrival: &Arrival, caller: Option<&Caller>, refused: (&Reject, &Ask)) {
         let (reject, ask) = refused;
         let row = reject.row();
+        let status = arrival.route.dialect.style().status(reject).as_u16();
         self.metrics.rejected(row.label);
-        self.series(None, ask, arrival.route.operation.as_str()).ended(Outcome::Rejected, row.status.as_u16());
+        self.series(None, ask, arrival.route.operation.as_str()).ended(Outcome::Rejected, status);
         let Some(caller) = caller else { return };
         let mut event = self.begin(arrival, ask);
         let data = &mut event.data;
         name(data, (caller.key.as_ref(), caller.organization.as_ref(), caller.group.as_ref()));
         data.outcome = Outcome::Rejected;
-        data.status = Some(row.status.as_u16());
+        data.status = Some(status);
         data.error = Some(Cow::Borrowed(row.code));
         data.timing = Marks::new(arrival.started).timing(None);
         data.timing.guard_us = arrival.guarded.as_micros() as u64;
         event.subject = subject(&event.data);
-        let settled = unnumbered(&self.spool, &mut event, |subject, line| self.spool.settle(subject, line));
-        match settled {
-            Ok(Ok((sequence, _))) => place(&mut event, sequence),
+        if matches!(settle(&self.spool, &mut event), Some(Err(_))) {
             // A spool too full to record a refusal is counted by the spool itself.
-            Ok(Err(_)) => return,
-            Err(error) => tracing::error!(%error, request_id = %event.data.request_id, "refusal could not be encoded"),
+            return;
         }
         super::log::request(&event);
     }
@@ -133,7 +133,7 @@ impl Meter {
 }
 
 /// Gives an event its place, and its name after that.
-fn place(event: &mut UsageEvent, sequence: Sequence) {
+pub(super) fn place(event: &mut UsageEvent, sequence: Sequence) {
     let mut number = itoa::Buffer::new();
     let mut id = String::with_capacity(sequence.spool.len() + 2 + 2 * 20);
     id.push_str(&sequence.spool);
@@ -153,7 +153,7 @@ fn name(data: &mut UsageData, (key, organization, group): (Option<&KeyId>, Optio
 }
 
 /// Who pays: the organization, else the key, else nobody known.
-fn subject(data: &UsageData) -> Arc<str> {
+pub(super) fn subject(data: &UsageData) -> Arc<str> {
     let known = data.org_id.as_ref().or(data.key_id.as_ref());
     known.map_or_else(|| Arc::from("anonymous"), Arc::clone)
 }

@@ -1,10 +1,13 @@
 //! Tells the spool how far an answer has come, so that a killed process leaves more than the beginning of an event.
 //!
 //! At the first generated content and then at most once a second, by a look at the clock that the watcher has read
-//! anyway: no timer, and nothing where no content passes. A snapshot is the event as it would be if the process ended
-//! now. Without room in the spool it is left out. It decides nothing about the event that is sealed in the end.
+//! anyway: no timer, and nothing where no content passes. The tap waits with it until the content has left. A snapshot is
+//! the event as it would be if the process ended now. Without room in the spool it is left out. It decides nothing about
+//! the event that is sealed in the end.
 
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::draft::Draft;
 use super::price;
@@ -16,14 +19,18 @@ const EVERY: Duration = Duration::from_secs(1);
 const PARTIAL: &str = "usage_partial";
 
 impl Draft {
-    /// A chunk has passed.
+    /// Whether the spool should be told, now that a chunk has passed.
+    pub(super) fn owes_progress(&self) -> bool {
+        let due = |now: Instant| self.progressed.is_none_or(|before| now.saturating_duration_since(before) >= EVERY);
+        self.marks.last_content().is_some_and(due)
+    }
+
+    /// Tells the spool, if it should be told.
     pub(super) fn note_progress(&mut self) {
-        let Some(now) = self.marks.last_content() else { return };
-        if self.progressed.is_some_and(|before| now.saturating_duration_since(before) < EVERY) {
-            return;
+        if self.owes_progress() {
+            self.progressed = self.marks.last_content();
+            self.record_progress();
         }
-        self.progressed = Some(now);
-        self.record_progress();
     }
 
     /// All that is set here is set anew when the event is sealed.

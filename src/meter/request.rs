@@ -1,7 +1,8 @@
 //! Takes in a request's body: whole and understood where its usage is metered, otherwise as a stream that passes.
 //!
 //! A metered body is held in memory up to `proxy.max_request_bytes`; a larger one is refused, never cut. What is not
-//! metered as tokens (uploads, other methods) streams through under the same bound.
+//! metered as tokens (uploads, other methods) streams through under the same bound. So do forms, of which only the
+//! beginning is looked at for the model; where a key may use some models only, its forms are held whole too.
 
 use std::time::Duration;
 
@@ -13,13 +14,20 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::form::{self, Form};
+use super::peeked::Peeked;
+use super::realtime::Upgrade;
 use crate::config::DialectChoice;
+use crate::dialect::openai::realtime;
 use crate::dialect::{self, Ask, AskError, Operation, Route};
 use crate::reject::Reject;
 use crate::upstream::OutboundBody;
 
 /// A client whose body does not arrive within this time is given up on.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How much of a form is read ahead.
+const BEGINNING: usize = 64 * 1024;
 
 /// A request's body and what it asks for.
 #[derive(Debug)]
@@ -30,31 +38,115 @@ pub struct Content {
     pub ask: Ask,
     /// How long the client took to send it.
     pub waited: Duration,
+    upgrade: Option<Upgrade>,
+}
+
+/// A body as it arrives.
+#[derive(Debug)]
+pub struct Sent {
+    /// The bytes.
+    pub body: Incoming,
+    /// The most bytes that it may have.
+    pub limit: u64,
+    /// Whether the caller may use some models only.
+    pub bound: bool,
 }
 
 /// Reads or passes a body, as its route needs.
-pub async fn take(route: &Route, head: &Parts, sent: (Incoming, u64)) -> Result<Content, Reject> {
-    let (body, limit) = sent;
+pub async fn take(route: &Route, head: &Parts, sent: Sent) -> Result<Content, Reject> {
+    let needs_model = sent.bound && route.operation != Operation::Other;
+    let content = take_any(route, head, sent).await?;
+    // Without a name the provider chooses, and nobody can say whether the key may use what it chooses.
+    if needs_model && content.ask.model.is_none() { Err(Reject::ModelMissing) } else { Ok(content) }
+}
+
+async fn take_any(route: &Route, head: &Parts, sent: Sent) -> Result<Content, Reject> {
+    let Sent { body, limit, bound } = sent;
     let too_large = Reject::BodyTooLarge { limit };
     if declared_length(&head.headers).is_some_and(|length| length > limit) {
         return Err(too_large);
     }
+    if route.operation == Operation::Realtime
+        && let Some(upgrade) = Upgrade::asked(head)
+    {
+        return Ok(take_upgrade(head, upgrade, bound));
+    }
     if route.operation == Operation::Other && !is_json(&head.headers) {
         let body = body.map_err(Into::into).boxed_unsync();
-        return Ok(Content { body: OutboundBody::Stream { body, limit }, ask: Ask::default(), waited: Duration::ZERO });
+        return Ok(Content::new(OutboundBody::Stream { body, limit }, Ask::default(), Duration::ZERO));
+    }
+    if matches!(route.operation, Operation::Image | Operation::Transcription) && form::is_form(&head.headers) {
+        let sent = Sent { body, limit, bound };
+        return take_form(route, head, sent).await;
     }
     let asked = Instant::now();
     let whole = whole(body, usize::try_from(limit).unwrap_or(usize::MAX), too_large).await?;
     let waited = asked.elapsed();
     let ask = read(route, head, &whole)?;
-    Ok(Content { body: OutboundBody::Whole(whole), ask, waited })
+    Ok(Content::new(OutboundBody::Whole(whole), ask, waited))
+}
+
+/// A session to come. Where the key is bound to models, its query must name one, and in one way only.
+fn take_upgrade(head: &Parts, upgrade: Upgrade, bound: bool) -> Content {
+    let mut ask = realtime::ask(head.uri.query());
+    ask.model = ask.model.filter(|_| !(bound && realtime::is_ambiguous(head.uri.query())));
+    Content { upgrade: Some(upgrade), ..Content::new(OutboundBody::Upgrade, ask, Duration::ZERO) }
+}
+
+/// A form: its beginning is read ahead for the model, or all of it where the key is bound to models.
+async fn take_form(route: &Route, head: &Parts, sent: Sent) -> Result<Content, Reject> {
+    let Sent { body, limit, bound } = sent;
+    let boundary = form::boundary(&head.headers);
+    let in_path = || route.dialect.read_request(head.uri.path(), b"{}").ok().and_then(|ask| ask.model);
+    let ask = |model: Option<String>| Ask { model: in_path().or(model), choices: 1, ..Ask::default() };
+    let asked = Instant::now();
+    if bound {
+        let bound = usize::try_from(limit).unwrap_or(usize::MAX);
+        let whole = whole(body, bound, Reject::BodyTooLarge { limit }).await?;
+        let form = boundary.map(|boundary| Form::read(&whole, &boundary)).filter(|form| form.sound && form.whole);
+        let ask = ask(form.and_then(|form| form.model));
+        return Ok(Content::new(OutboundBody::Whole(whole), ask, asked.elapsed()));
+    }
+    let mut body = Peeked::new(body);
+    let peeking = tokio::time::timeout(PATIENCE, peek(&mut body, boundary.as_deref())).await;
+    let model = peeking.map_err(|_| Reject::BodyBroken)??;
+    let body = OutboundBody::Stream { body: body.map_err(Into::into).boxed_unsync(), limit };
+    Ok(Content::new(body, ask(model), asked.elapsed()))
+}
+
+/// The model, where it stands at the beginning of the form.
+async fn peek(body: &mut Peeked, boundary: Option<&str>) -> Result<Option<String>, Reject> {
+    let Some(boundary) = boundary else { return Ok(None) };
+    let (mut beginning, mut next) = (Vec::new(), 0);
+    while beginning.len() < BEGINNING {
+        let Some(piece) = body.more().await else { break };
+        beginning.extend_from_slice(piece.map_err(|_| Reject::BodyBroken)?);
+        // A client that sends byte by byte does not make us read it all anew for each.
+        if beginning.len() >= next {
+            next = beginning.len() + 1024;
+            let form = Form::read(&beginning, boundary);
+            if form.model.is_some() || form.whole {
+                return Ok(form.model);
+            }
+        }
+    }
+    Ok(Form::read(&beginning, boundary).model)
 }
 
 impl Content {
+    fn new(body: OutboundBody, ask: Ask, waited: Duration) -> Self {
+        Self { body, ask, waited, upgrade: None }
+    }
+
+    /// The client's connection, where it asked to take it over.
+    pub(super) fn upgrade(&self) -> Option<Upgrade> {
+        self.upgrade.clone()
+    }
+
     /// A body that was read.
     #[cfg(test)]
     pub(super) fn of(body: Bytes, ask: Ask) -> Self {
-        Self { body: OutboundBody::Whole(body), ask, waited: Duration::ZERO }
+        Self::new(OutboundBody::Whole(body), ask, Duration::ZERO)
     }
 
     /// Reads the request again where the upstream that was chosen speaks another dialect than the path alone says. The
@@ -77,7 +169,7 @@ impl Content {
     pub fn whole(&self) -> Option<&Bytes> {
         match &self.body {
             OutboundBody::Whole(body) => Some(body),
-            OutboundBody::Stream { .. } => None,
+            OutboundBody::Stream { .. } | OutboundBody::Upgrade => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::count::{self, Counted};
+use super::count::{Counted, Notes};
 use super::draft::Draft;
 use super::{log, price};
 use crate::dialect::{Flags, Operation};
@@ -49,7 +49,7 @@ impl Draft {
     }
 
     fn reported(&mut self) -> Usage {
-        let mut usage = self.reading.take_usage().unwrap_or_default();
+        let mut usage = self.own_usage();
         if usage.source == Source::Provider && !self.is_whole() {
             // Usage that is repeated per chunk covers what had been generated when the answer broke off.
             usage.complete = false;
@@ -58,16 +58,49 @@ impl Draft {
         usage
     }
 
+    /// What was reported of this request and of no other.
+    fn own_usage(&mut self) -> Usage {
+        let mut usage = self.reading.take_usage();
+        let counted_before = usage.is_some() && !self.reading.kept.as_ref().is_none_or(|id| self.meter.once.first(id));
+        if counted_before {
+            usage = None;
+        }
+        let data = &mut self.event.data;
+        if counted_before || self.reading.repeated {
+            data.flag("usage_repeated");
+        } else if usage.is_none() && self.reading.deferred {
+            data.flag("usage_deferred");
+        }
+        usage.or_else(|| self.of_session()).unwrap_or_else(|| self.spoken())
+    }
+
+    /// A session's responses have events of their own; those that found no room are its own.
+    fn of_session(&mut self) -> Option<Usage> {
+        let usage = std::mem::take(&mut self.session_usage);
+        (usage.source == Source::Provider).then_some(usage)
+    }
+
+    /// Characters are counted in the request; whether the upstream spoke them, its status says.
+    fn spoken(&self) -> Usage {
+        let answered = self.event.data.upstream_status.is_some_and(|status| status < 400);
+        match self.prompt.characters.filter(|_| answered) {
+            None => Usage::default(),
+            characters => Usage { characters, source: Source::Tokenizer, complete: true, ..Usage::default() },
+        }
+    }
+
     fn count(&self) -> (Option<Counted>, Counted) {
         let model = self.reading.model_served.as_deref().or(self.event.data.model_requested.as_deref());
         let model = model.unwrap_or_default();
-        let mut output = count::count_output(model, self.reading.escaped_text());
+        let catalog = self.meter.catalog.load();
+        let mut output = catalog.models.output(model, self.reading.escaped_text());
         let beyond = self.reading.text_bytes().saturating_sub(self.reading.escaped_text().len() as u64);
         if beyond > 0 {
             output.tokens = output.tokens.saturating_add(beyond.div_ceil(BYTES_PER_TOKEN));
             output.source = Source::Estimate;
         }
-        (self.prompt.body.as_deref().and_then(|body| count::count_chat_request(model, body)), output)
+        let body = self.prompt.body.as_deref();
+        (body.and_then(|body| catalog.models.request(model, self.route.operation, body)), output)
     }
 
     /// Usage from our own counts. An answer that broke off has a count of what was delivered, and says so; one that
@@ -80,14 +113,13 @@ impl Draft {
         if !whole {
             data.flag("usage_partial");
         }
-        if output.truncated || input.as_ref().is_some_and(|input| input.truncated) {
-            data.flag("count_truncated");
+        let input = input.unwrap_or_else(|| Counted { notes: self.prompt.notes, ..by_size(self.prompt.estimate) });
+        for flag in output.notes.flags().chain(input.notes.flags()) {
+            data.flag(flag);
         }
-        let input = input.unwrap_or_else(|| by_size(self.prompt.estimate));
         let exact = input.source == Source::Tokenizer && output.source == Source::Tokenizer && !unread;
         let output_tokens = (!silent).then_some(output.tokens);
-        data.local =
-            Some(LocalCount { input_tokens: Some(input.tokens), output_tokens, tokenizer: output.tokenizer.into() });
+        data.local = Some(LocalCount { input_tokens: Some(input.tokens), output_tokens, tokenizer: output.tokenizer });
         Usage {
             input_tokens: Some(input.tokens),
             output_tokens,
@@ -143,6 +175,10 @@ impl Draft {
         let counted = data.local.as_ref().and_then(|local| Some(local.input_tokens? + local.output_tokens?));
         let inputs = usage.input_tokens.filter(|_| self.route.operation == Operation::Embeddings);
         let known = usage.total_tokens.or(inputs).max(counted);
+        // The request that had it made has reserved what it may cost, and keeps that.
+        if self.route.operation == Operation::Other && self.reading.kept.is_some() {
+            return Some(0);
+        }
         let refused = data.upstream_status.is_some_and(|status| status >= 400);
         let unused = !self.reached || refused || !self.route.operation.has_tokens();
         known.or(unused.then_some(0))
@@ -182,5 +218,5 @@ impl Draft {
 
 /// An estimate from bytes.
 fn by_size(tokens: u64) -> Counted {
-    Counted { tokens, tokenizer: BY_BYTES, source: Source::Estimate, truncated: false }
+    Counted { tokens, tokenizer: BY_BYTES.into(), source: Source::Estimate, notes: Notes::default() }
 }

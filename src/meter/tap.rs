@@ -22,6 +22,7 @@ use super::drain;
 use super::exchange::{Exchange, Sealing};
 use super::flow::Flow;
 use super::framing::{Encoded, Framing};
+use super::realtime;
 use super::watch::{Close, Seen, Watch};
 use crate::config::Disconnect;
 use crate::upstream::{Answer, Failure};
@@ -49,6 +50,7 @@ pub struct Tap {
     flow: Option<Flow>,
     out: VecDeque<Bytes>,
     state: State,
+    progress: Progress,
     /// What came after the last event and is passed on after it: trailers, or the failure that cut the body.
     after: Option<Result<Frame<Bytes>, Failure>>,
     /// The client's connection had its chance to send what was released last.
@@ -56,6 +58,18 @@ pub struct Tap {
     disconnect: Disconnect,
     /// Resolves when this process cuts its streams; only streams can say so to their clients.
     ending: Option<Pin<Box<OwnedNotified>>>,
+}
+
+/// Where the note to the spool of how far the answer has come stands. It waits until what it tells of has left, so that
+/// no token waits for it, the first one least of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There is nothing to note.
+    Noted,
+    /// What is to be noted was handed to the connection, which sends it once it has asked for more in vain.
+    Passed,
+    /// The connection was told to ask once more, and by then has sent it.
+    Sent,
 }
 
 #[derive(Debug)]
@@ -101,8 +115,11 @@ impl State {
 impl Tap {
     /// Taps an answer. An answer without a body is complete at once, so its event is recorded before this returns.
     pub async fn attach(mut exchange: Exchange, answer: Answer, duties: Duties) -> Response<Self> {
+        exchange.answered(answer.status.as_u16());
+        if answer.upgrade.is_some() {
+            return realtime::begin(exchange, answer);
+        }
         let Answer { status, headers, body, .. } = answer;
-        exchange.answered(status.as_u16());
         let streams = exchange.draft().map(|draft| draft.route.dialect.streams());
         let framing = Framing::of(status, &headers, streams.filter(|_| duties.stream_asked));
         let encoded = Encoded::of(&headers);
@@ -126,11 +143,19 @@ impl Tap {
         let watch = Watch::new(framing, duties.hide_usage && stream).through(encoded);
         let state = if ended { State::Ended } else { State::Reading };
         let (flow, out) = (Some(Flow { body, exchange, watch }), VecDeque::new());
-        let disconnect = duties.disconnect;
-        let mut response = Response::new(Self { flow, out, state, after: None, flushed: false, disconnect, ending });
+        let (progress, disconnect) = (Progress::Noted, duties.disconnect);
+        let tap = Self { flow, out, state, progress, after: None, flushed: false, disconnect, ending };
+        let mut response = Response::new(tap);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// A body without anything in it, for an answer that is followed by something else than a body.
+    pub(super) fn nothing() -> Self {
+        let (out, state, disconnect) = (VecDeque::new(), State::Ended, Disconnect::Abort);
+        let progress = Progress::Noted;
+        Self { flow: None, out, state, progress, after: None, flushed: false, disconnect, ending: None }
     }
 
     fn reading(&mut self, frame: Option<Result<Frame<Bytes>, Failure>>) {
@@ -156,6 +181,22 @@ impl Tap {
         self.state = State::Sealing(sealing, Last::Failure(failure, announcement));
     }
 
+    /// Takes what the upstream sends next, or the cut that comes before it.
+    fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(flow) = &mut self.flow else {
+            self.state = State::Ended;
+            return Poll::Ready(());
+        };
+        if let Poll::Ready(frame) = Pin::new(&mut flow.body).poll_frame(cx) {
+            self.reading(frame);
+            return Poll::Ready(());
+        }
+        self.rest(cx);
+        ready!(self.poll_ending(cx));
+        self.fail(Failure::shutting_down());
+        Poll::Ready(())
+    }
+
     /// Whether this process cuts its streams now.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let ending = self.ending.as_mut().map_or(Poll::Pending, |ending| ending.as_mut().poll(cx));
@@ -175,7 +216,9 @@ impl Tap {
         let seen = flow.watch.chunk(draft, chunk, &mut self.out);
         let ended = flow.body.is_end_stream();
         if seen == Seen::More && !ended {
-            draft.note_progress();
+            if draft.owes_progress() {
+                self.progress = Progress::Passed;
+            }
             return;
         }
         if draft.reading.may_go_on && !ended {
@@ -190,6 +233,23 @@ impl Tap {
             self.out.extend(first.map(|bytes| bytes.split_to(at)));
         }
         self.state = State::Sealing(flow.exchange.complete(), Last::Bytes(last));
+    }
+
+    /// There is nothing to pass on at the moment: the time to note progress.
+    fn rest(&mut self, cx: &mut Context<'_>) {
+        match self.progress {
+            Progress::Noted => {}
+            Progress::Passed => {
+                self.progress = Progress::Sent;
+                cx.waker().wake_by_ref();
+            }
+            Progress::Sent => {
+                self.progress = Progress::Noted;
+                if let Some(draft) = self.flow.as_mut().and_then(|flow| flow.exchange.draft()) {
+                    draft.note_progress();
+                }
+            }
+        }
     }
 
     /// The last event has waited: for more of the stream, its end, or nothing.
@@ -237,6 +297,23 @@ impl Tap {
     }
 }
 
+impl Tap {
+    /// Recorded, and everything released: what follows is passed on.
+    fn poll_trailing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Some(after) = self.after.take() else {
+            let Some(flow) = &mut self.flow else { return Poll::Ready(None) };
+            return Pin::new(&mut flow.body).poll_frame(cx);
+        };
+        // A connection is cut at once when its body fails: what was released last is to leave before.
+        if after.is_err() && !std::mem::replace(&mut self.flushed, true) {
+            self.after = Some(after);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(after))
+    }
+}
+
 impl Body for Tap {
     type Data = Bytes;
     type Error = Failure;
@@ -248,16 +325,7 @@ impl Body for Tap {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             match &mut this.state {
-                State::Reading => {
-                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    match Pin::new(&mut flow.body).poll_frame(cx) {
-                        Poll::Ready(frame) => this.reading(frame),
-                        Poll::Pending => {
-                            ready!(this.poll_ending(cx));
-                            this.fail(Failure::shutting_down());
-                        }
-                    }
-                }
+                State::Reading => ready!(this.poll_reading(cx)),
                 State::Lingering(sleep, _) => {
                     let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
                     let came = match Pin::new(&mut flow.body).poll_frame(cx) {
@@ -279,19 +347,7 @@ impl Body for Tap {
                         }
                     }
                 }
-                State::Trailing => {
-                    if let Some(after) = this.after.take() {
-                        // A connection is cut at once when its body fails: what was released last is to leave before.
-                        if after.is_err() && !std::mem::replace(&mut this.flushed, true) {
-                            this.after = Some(after);
-                            cx.waker().wake_by_ref();
-                            return Poll::Pending;
-                        }
-                        return Poll::Ready(Some(after));
-                    }
-                    let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
-                    return Pin::new(&mut flow.body).poll_frame(cx);
-                }
+                State::Trailing => return this.poll_trailing(cx),
                 State::Cutting(_, written) => {
                     ready!(written.as_mut().poll(cx));
                     if let State::Cutting(failure, _) = std::mem::replace(&mut this.state, State::Ended) {

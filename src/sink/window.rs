@@ -11,7 +11,9 @@ use super::{Fate, Offered, Rejection, Settled, Ticket};
 /// The most records that are out at a time.
 pub const WINDOW_RECORDS: usize = 10_000;
 /// No more records are read while those that are out hold this many bytes.
-pub const WINDOW_BYTES: usize = 8 << 20;
+///
+/// While a broker is away they are held twice, here and by the Kafka client: half of the 16 MiB that an outage may take.
+pub const WINDOW_BYTES: usize = 4 << 20;
 
 /// Records in order, each with what is known of it.
 #[derive(Debug)]

@@ -65,6 +65,8 @@ pub use cursor::Record;
 pub use open::OpenError;
 pub use position::Position;
 pub use reader::Reader;
+#[cfg(fuzzing)]
+pub use record::fuzz;
 pub use stats::Stats;
 pub use survey::{Seen, Survey, survey};
 pub use sync::Commit;

@@ -183,6 +183,21 @@ pub(super) fn split_payload(payload: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
 }
 
+/// For the fuzz target: whatever these bytes are, they are a record or none, and one keeps within its bytes.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let salt = Salt::new(b"fuzz", 1, 1);
+    let head = Head { kind: Kind::Final, flags: 0, epoch: 1, number: 1 };
+    let whole = [encode(salt, head, &[bytes]).as_slice(), bytes].concat();
+    for bytes in [bytes, &whole] {
+        if let Some(found) = decode(bytes, salt) {
+            assert!(found.size() <= bytes.len().next_multiple_of(ALIGNMENT));
+            assert!(found.event().is_none_or(|(key, event)| key.len() + event.len() < bytes.len()));
+            found.loss();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, proptest};

@@ -1,9 +1,15 @@
 //! What is known of a key: the same record from a keys file, the store or the remote guard.
 
+use serde::{Deserialize, Serialize};
+
+use super::written_record::WrittenRecord;
 use super::{Budget, Digest, GroupId, KeyId, Limits, OrgId, Pattern, Timestamp};
 
 /// One key record. It holds digests only, never a plain key or secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// As JSON it is a record of a keys file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "WrittenRecord", try_from = "WrittenRecord")]
 pub struct KeyRecord {
     /// Its name in events, logs and lists.
     pub id: KeyId,
@@ -13,6 +19,8 @@ pub struct KeyRecord {
     pub secret: Option<Digest>,
     /// Organizations the caller may name; the first is the default.
     pub organizations: Vec<OrgId>,
+    /// Organizations that its user belongs to: the caller may name one, and none of them is the default.
+    pub memberships: Vec<OrgId>,
     /// The group it belongs to.
     pub group: Option<GroupId>,
     /// Models it may use; empty means all.
@@ -35,6 +43,7 @@ impl KeyRecord {
             key,
             secret: None,
             organizations: Vec::new(),
+            memberships: Vec::new(),
             group: None,
             models: Vec::new(),
             limits: Limits::default(),
@@ -42,6 +51,11 @@ impl KeyRecord {
             expires: None,
             enabled: true,
         }
+    }
+
+    /// The organization of this name, if the caller may name it.
+    pub fn organization(&self, named: &[u8]) -> Option<&OrgId> {
+        self.organizations.iter().chain(&self.memberships).find(|own| own.as_str().as_bytes() == named)
     }
 
     /// Whether the key may use this model.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use http::{Method, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
 
 use super::body::AnswerBody;
 use super::rewrite::Nominated;
@@ -23,6 +24,8 @@ pub struct Answer {
     pub body: AnswerBody,
     /// The version that the upstream spoke.
     pub version: Version,
+    /// The connection, where the upstream agreed to its being taken over. It stays open as long as `body` lives.
+    pub upgrade: Option<OnUpgrade>,
 }
 
 impl fmt::Debug for Answer {

@@ -45,6 +45,8 @@ enum Dial {
 #[derive(Clone)]
 pub(super) enum Speaks {
     Http1,
+    /// HTTP/1 in clear text, on connections of one request each, which need no watching.
+    Http1Once,
     /// HTTP/2 in clear text.
     Http2,
     /// TLS with this configuration, and what ALPN yields.
@@ -70,7 +72,7 @@ impl Connector {
         let tcp = |habit| Tcp { dial: tcp, habit };
         let dial = match speaks {
             Speaks::Http1 => Dial::Clear(tcp(Some(Arc::default()))),
-            Speaks::Http2 => Dial::Clear(tcp(None)),
+            Speaks::Http1Once | Speaks::Http2 => Dial::Clear(tcp(None)),
             Speaks::Tls(tls) => Dial::Tls(HttpsConnector::from((tcp(None), tls))),
         };
         Self { dial, limit, counters }

@@ -53,6 +53,8 @@ struct Lane {
     client: HttpClient,
     /// Opens a connection for each call.
     unpooled: HttpClient,
+    /// The same, in HTTP/1.1 always: only its connections can be taken over.
+    upgrading: HttpClient,
     capacity: usize,
     calls: AtomicUsize,
 }
@@ -93,11 +95,20 @@ impl Link {
             (false, true) => Speaks::Http2,
             (false, false) => Speaks::Http1,
         };
+        let alone = if address.is_tls() { Speaks::Tls(roots.client_config(Offer::Http1)?) } else { Speaks::Http1Once };
+        let upgrading = Connector::new(alone, address.connect, Arc::clone(&counters));
+        let upgrading = self::client(upgrading, false, 0);
         let connector = Connector::new(speaks, address.connect, Arc::clone(&counters));
         let (lanes, capacity) =
             if address.is_tls() || address.http2 { (LANES, CALLS_PER_LANE) } else { (1, usize::MAX) };
         let client = |idle| client(connector.clone(), address.http2, idle);
-        let lane = || Lane { client: client(POOL_MAX_IDLE), unpooled: client(0), capacity, calls: AtomicUsize::new(0) };
+        let lane = || Lane {
+            client: client(POOL_MAX_IDLE),
+            unpooled: client(0),
+            upgrading: upgrading.clone(),
+            capacity,
+            calls: AtomicUsize::new(0),
+        };
         let lanes = std::iter::repeat_with(|| Arc::new(lane())).take(lanes).collect();
         Ok(Self { address, counters, lanes, connector })
     }
@@ -138,6 +149,11 @@ impl Lane {
 impl Flight {
     pub(super) fn client(&self) -> &HttpClient {
         &self.lane.client
+    }
+
+    /// A client whose connections can be taken over.
+    pub(super) fn upgrading(&self) -> &HttpClient {
+        &self.lane.upgrading
     }
 
     /// A client whose calls never meet a connection that was used before.

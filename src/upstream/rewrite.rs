@@ -6,6 +6,7 @@
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 
 use super::error::UpstreamsError;
@@ -84,7 +85,12 @@ impl Rewrite {
         let nominated = Nominated::by(from);
         let mut headers = HeaderMap::with_capacity(from.len() + 2);
         for (name, value) in from {
-            if self.travels(name, credential) && !nominated.contains(name) {
+            if !self.travels(name, credential) || nominated.contains(name) {
+                continue;
+            }
+            if *name == SEC_WEBSOCKET_PROTOCOL && credential == ClientCredential::Strip {
+                headers.extend(without_key(value).map(|value| (name.clone(), value)));
+            } else {
                 headers.append(name.clone(), value.clone());
             }
         }
@@ -128,6 +134,26 @@ impl<'h> Nominated<'h> {
     pub(super) fn names(&self) -> impl Iterator<Item = HeaderName> {
         self.0.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
     }
+}
+
+/// The protocols that a WebSocket's client offers, without those by which browsers say their key and account.
+fn without_key(offers: &HeaderValue) -> Option<HeaderValue> {
+    let offers = offers.to_str().ok()?.split(',').map(str::trim);
+    let is_account = |offer: &&str| header::ACCOUNT_PROTOCOLS.iter().any(|prefix| offer.starts_with(prefix));
+    let kept: Vec<&str> = offers.filter(|offer| !is_account(offer)).collect();
+    HeaderValue::from_str(&kept.join(", ")).ok().filter(|kept| !kept.is_empty())
+}
+
+/// Asks for a WebSocket, or agrees to one, without compression: its frames are to be read on the way.
+pub(super) fn set_upgrade(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+}
+
+/// Whether the protocol changes to a WebSocket.
+pub(super) fn to_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// What the client accepts, in its own order and weights, without what we could not read. A client that says nothing

@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
 use tokio::time::Instant;
 
@@ -20,7 +21,7 @@ use super::body::AnswerBody;
 use super::error::{Cause, ConnectError, Failure, Step, UpstreamsError, find};
 use super::link::{Flight, HttpClient, Link};
 use super::location::Location;
-use super::rewrite::{Encoding, PassCredential, Rewrite};
+use super::rewrite::{Encoding, PassCredential, Rewrite, set_upgrade, to_websocket};
 use super::route::{Routing, matches};
 use super::stats::Counters;
 use super::stream::Unread;
@@ -60,6 +61,12 @@ pub struct Outbound<'a> {
     pub credential: PassCredential,
     /// How the answer may be encoded.
     pub encoding: Encoding,
+}
+
+/// What an answer answers.
+struct Asked {
+    method: Method,
+    upgrades: bool,
 }
 
 impl fmt::Debug for Outbound<'_> {
@@ -116,9 +123,11 @@ impl Target {
     }
 
     async fn call(&self, outbound: Outbound<'_>, flight: Flight) -> Result<Answer, Failure> {
-        let (asked, begun) = (outbound.head.method.clone(), Instant::now());
+        let upgrades = matches!(outbound.body, OutboundBody::Upgrade);
+        let (asked, begun) = (Asked { method: outbound.head.method.clone(), upgrades }, Instant::now());
         let spare = outbound.spare();
-        let first = self.attempt(outbound, flight.client(), begun).await;
+        let client = if upgrades { flight.upgrading() } else { flight.client() };
+        let first = self.attempt(outbound, client, begun).await;
         let (response, progress) = match (first, spare) {
             (Err(failure), Some(spare)) if failure.cause == Cause::NotSent => {
                 Counters::add_one(&flight.counters.resent);
@@ -153,7 +162,7 @@ impl Target {
         if head.method == Method::CONNECT {
             return Err(refused(Reject::NotSupported));
         }
-        let limit = limit_of(&body);
+        let (limit, upgrades) = (limit_of(&body), matches!(body, OutboundBody::Upgrade));
         let uri = self.location.of(&head.uri, self.rewrite.client_credential(credential)).map_err(refused)?;
         let upload = Upload::new(body);
         if upload.announces_too_much() {
@@ -163,6 +172,9 @@ impl Target {
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.rewrite.headers(&head.headers, credential, encoding);
+        if upgrades {
+            set_upgrade(request.headers_mut());
+        }
         frame(&mut request);
         Ok(request)
     }
@@ -170,17 +182,23 @@ impl Target {
     fn answer(
         &self,
         response: Response<Incoming>,
-        asked: &Method,
+        asked: &Asked,
         (progress, flight): (Arc<Progress>, Flight),
     ) -> Result<Answer, Failure> {
         let (mut head, frames) = response.into_parts();
-        // No upgrade was asked for, so a tunnel would carry bytes that nobody watches.
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        let upgrade = head.extensions.remove::<OnUpgrade>();
+        let upgrade = upgrade.filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS);
+        // Where none was asked for, a tunnel would carry bytes that nobody watches.
+        let agreed = asked.upgrades && upgrade.is_some() && to_websocket(&head.headers);
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !agreed {
             return Err(Failure::new(Step::FirstByte, Cause::Invalid));
         }
-        strip(&mut head.headers, Length::of(asked, head.status));
+        strip(&mut head.headers, Length::of(&asked.method, head.status));
+        if agreed {
+            set_upgrade(&mut head.headers);
+        }
         let body = AnswerBody::new(frames, self.timeouts.idle, progress, flight);
-        Ok(Answer { status: head.status, headers: head.headers, body, version: head.version })
+        Ok(Answer { status: head.status, headers: head.headers, body, version: head.version, upgrade })
     }
 }
 
@@ -198,7 +216,7 @@ fn frame(request: &mut Request<Upload>) {
 
 fn limit_of(body: &OutboundBody) -> u64 {
     match body {
-        OutboundBody::Whole(_) => u64::MAX,
+        OutboundBody::Whole(_) | OutboundBody::Upgrade => u64::MAX,
         OutboundBody::Stream { limit, .. } => *limit,
     }
 }

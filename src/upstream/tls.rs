@@ -17,6 +17,8 @@ pub(super) enum Offer {
     Both,
     /// HTTP/2 alone.
     Http2,
+    /// HTTP/1.1 alone.
+    Http1,
 }
 
 /// The trusted certificates.
@@ -37,6 +39,7 @@ impl Roots {
         config.alpn_protocols = match offer {
             Offer::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Offer::Http2 => vec![b"h2".to_vec()],
+            Offer::Http1 => vec![b"http/1.1".to_vec()],
         };
         Ok(Arc::new(config))
     }

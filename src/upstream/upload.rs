@@ -29,12 +29,15 @@ pub enum OutboundBody {
         /// The most bytes that it may have.
         limit: u64,
     },
+    /// Nothing: the request asks to take the connection over, for a WebSocket.
+    Upgrade,
 }
 
 impl fmt::Debug for OutboundBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Upgrade => f.write_str("Upgrade"),
             Self::Stream { limit, .. } => write!(f, "Stream(at most {limit} bytes)"),
         }
     }
@@ -96,6 +99,7 @@ impl Upload {
         let (source, stage) = match body {
             OutboundBody::Stream { body, .. } if body.is_end_stream() => (Source::Whole(Bytes::new()), Stage::Sent),
             OutboundBody::Stream { body, limit } => (Source::Stream { body, left: limit }, Stage::Sending),
+            OutboundBody::Upgrade => (Source::Whole(Bytes::new()), Stage::Sent),
             OutboundBody::Whole(bytes) if bytes.is_empty() => (Source::Whole(bytes), Stage::Sent),
             OutboundBody::Whole(bytes) => (Source::Whole(bytes), Stage::Sending),
         };

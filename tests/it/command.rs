@@ -174,3 +174,38 @@ fn wrong_usage_exits_2_and_help_teaches() {
     assert!(text(&none.stderr).contains("--upstream"), "{}", text(&none.stderr));
     assert_eq!(run(&["completions", "bash"], dir.path()).status.code(), Some(0));
 }
+
+#[cfg(feature = "control")]
+#[test]
+fn keys_of_the_store_are_made_changed_exported_and_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = |arguments: &[&str]| {
+        let output = run(&[&["keys"], arguments, &["--database", "sqlite://tollgate.db"]].concat(), dir.path());
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, key, told) = keys(&["create", "--id", "ci", "--organization", "org_a"]);
+    assert_eq!((code, key.trim().len()), (0, 46), "{told}");
+    assert!(told.contains("the organization org_a was made"), "{told}");
+    assert_eq!(keys(&["create", "--id", "ci"]).0, 2, "the id is taken");
+    let listed = keys(&["list"]).1;
+    assert!(listed.contains("ci") && listed.contains("enabled") && listed.contains(&key[..7]), "{listed}");
+    assert!(!listed.contains(key.trim()), "a key is shown once");
+    assert_eq!(keys(&["limit", "ci", "--requests-per-minute", "60"]).0, 0);
+    assert_eq!(keys(&["recharge", "ci", "12.5"]).1, "12.500000000\n");
+    assert_eq!(keys(&["recharge", "ci", "--", "-1"]).0, 2);
+    assert_eq!(keys(&["disable", "ci"]).0, 0);
+    let shown: serde_json::Value = serde_json::from_str(&keys(&["show", "ci"]).1).unwrap();
+    assert_eq!((&shown["enabled"], &shown["balance_usd"]), (&false.into(), &12.5.into()));
+    assert_eq!(shown["limits"]["requests_per_minute"], 60);
+    let exported = keys(&["export"]).1;
+    std::fs::write(dir.path().join("keys.yaml"), &exported).unwrap();
+    assert_eq!(run(&["keys", "check", "keys.yaml"], dir.path()).status.code(), Some(0), "{exported}");
+    assert_eq!(keys(&["import", "keys.yaml"]).1, "0 keys taken in, 1 were there already\n");
+    let other = run(&["keys", "import", "keys.yaml", "--database", "sqlite://other.db"], dir.path());
+    assert_eq!(text(&other.stdout), "1 keys taken in, 0 were there already\n", "{}", text(&other.stderr));
+    let again = run(&["keys", "export", "--database", "sqlite://other.db"], dir.path());
+    assert_eq!(text(&again.stdout), exported);
+    assert_eq!(keys(&["delete", "ci"]).0, 0);
+    assert_eq!(keys(&["show", "ci"]).0, 2);
+    assert_eq!(run(&["keys", "list"], dir.path()).status.code(), Some(2), "no control plane is configured");
+}

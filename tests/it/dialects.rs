@@ -102,14 +102,23 @@ async fn brconnector_is_read_by_configuration_and_refuses_in_its_own_words() {
         "data: [DONE]\n\n".to_owned(),
     ];
     let upstream = Mock::always(Reply::sse(&events)).await;
-    let world = World::before(&upstream).keys(KEYS).upstream("  dialect: brconnector\n").start().await;
+    let world = World::before(&upstream)
+        .keys(&format!("{KEYS}  models: [demo]\n"))
+        .upstream("  dialect: brconnector\n")
+        .start()
+        .await;
     let mut client = world.client().await;
     let got = client.post("/v1/chat/completions", Some("sk-good"), chat(true)).await;
     assert_eq!(got.text().await, events.concat());
     assert!(upstream.asked()[0].json()["stream_options"].is_null(), "it always reports usage");
-    let refused = client.post("/v1/chat/completions", Some("sk-good"), "[").await;
+    // What needs no upstream to be refused is refused by path; this needs one.
+    let large = chat(true).replace("demo", "forbidden");
+    let refused = client.post("/v1/chat/completions", Some("sk-good"), large).await;
     assert_eq!(refused.status, 400);
+    let body = refused.json().await;
+    assert_eq!((&body["success"], &body["error"]["http_status"]), (&false.into(), &403.into()), "{body}");
     let events = world.finish().await;
+    assert_eq!((&events[1]["data"]["status"], &events[1]["data"]["outcome"]), (&400.into(), &"rejected".into()));
     let data = &events[0]["data"];
     assert_eq!((&data["dialect"], tokens(data)), (&"brconnector.chat".into(), (449, 219, "provider")));
     assert_eq!(data["finish_reasons"], serde_json::json!(["tool_use", "stop"]));

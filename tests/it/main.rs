@@ -7,7 +7,12 @@ mod command;
 #[cfg(test)]
 mod compressed;
 #[cfg(test)]
+#[cfg(feature = "control")]
+mod control;
+#[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod cuts;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]
@@ -23,6 +28,8 @@ mod limits;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod outcomes;
@@ -33,6 +40,8 @@ mod readme;
 #[cfg(test)]
 #[cfg(feature = "kafka")]
 mod real;
+#[cfg(test)]
+mod realtime;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

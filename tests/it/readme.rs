@@ -25,8 +25,16 @@ fn table(name: &str) -> BTreeSet<String> {
 
 /// Every key of a configuration, as dotted paths; what a table row describes as one is not entered.
 fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    const WHOLE: [&str; 5] =
-        ["upstreams[].credential", "limits.organization", "limits.overall", "events.kafka.properties", "prices"];
+    const WHOLE: [&str; 8] = [
+        "upstreams[].credential",
+        "limits.organization",
+        "limits.overall",
+        "events.kafka.properties",
+        "prices",
+        "tokenizers",
+        "control.admin_key",
+        "control.guard_secret",
+    ];
     match value {
         Value::Object(map) if !WHOLE.contains(&path) => {
             for (key, value) in map {

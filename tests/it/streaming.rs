@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::support::{Mock, Reply, World, chat};
+use crate::support::{Mock, Reply, World, chat, eventually};
 
 fn content(word: &str) -> String {
     format!(
@@ -78,12 +78,16 @@ async fn a_killed_process_leaves_what_a_running_answer_had_delivered() {
     let world = World::before(&upstream).start().await;
     let mut got = world.chat(None, &chat(true)).await;
     got.piece().await.unwrap().unwrap();
-    let copy = tempfile::tempdir().unwrap();
-    copy_tree(&world.dir.path().join("spool"), copy.path());
-    let events = World::events_recovered_from(copy.path());
-    let data = &events[0]["data"];
-    assert_eq!((events.len(), &data["outcome"]), (1, &"interrupted".into()), "{data}");
-    assert_eq!((&data["delivered"]["content_frames"], &data["model_served"]), (&1.into(), &"gpt-4o".into()), "{data}");
+    // The token does not wait for the note about it, which follows at once.
+    let data = eventually("what was delivered stands in the spool", || {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(&world.dir.path().join("spool"), copy.path());
+        let mut events = World::events_recovered_from(copy.path());
+        assert_eq!((events.len(), &events[0]["data"]["outcome"]), (1, &"interrupted".into()), "{events:?}");
+        Some(events.remove(0)["data"].take()).filter(|data| data["delivered"]["content_frames"] == 1)
+    })
+    .await;
+    assert_eq!(data["model_served"], "gpt-4o", "{data}");
     assert_eq!((&data["usage"]["output_tokens"], &data["usage"]["source"]), (&3.into(), &"estimate".into()), "{data}");
     assert!(data["usage"]["complete"] == false && data["timing"]["first_token_ms"].is_number(), "{data}");
     gate.notify_one();

@@ -1,5 +1,6 @@
 use super::LlmStudio;
 use crate::dialect::{AskError, Dialect, Reading};
+use crate::types::NanoUsd;
 
 /// The answer of its documentation.
 const WHOLE: &str = r#"{
@@ -41,7 +42,7 @@ fn object(delta: &str, finish: &str, rest: &str) -> String {
 fn the_documented_answer_is_measured_by_its_metrics() {
     let reading = read(&[WHOLE]);
     assert_eq!(tokens(&reading), (6, 26, 32));
-    assert_eq!(reading.provider_cost.unwrap().as_usd(), 0.000_061);
+    assert_eq!(reading.provider_cost, NanoUsd::from_usd(0.000_061));
     assert_eq!(
         (reading.model_served.as_deref(), reading.finish_reasons.as_slice()),
         (Some("gpt-3.5-turbo"), &["stop".to_owned()][..])

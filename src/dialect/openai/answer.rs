@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::usage::UsageObject;
+use super::usage::{Timings, UsageObject};
 use crate::dialect::{Flags, Reading, lenient};
 
 type Raw<'a> = Option<&'a RawValue>;
@@ -22,6 +22,8 @@ struct Answer<'a> {
     choices: Raw<'a>,
     #[serde(borrow, default)]
     error: Raw<'a>,
+    #[serde(borrow, default)]
+    timings: Raw<'a>,
 }
 
 /// Groq repeats usage here, and in streams had it only here.
@@ -125,6 +127,8 @@ fn take(answer: &Answer<'_>, reading: &mut Reading) {
     let in_groq = groq.as_ref().and_then(|groq| groq.usage);
     if let Some(raw) = answer.usage.or(in_groq).or(in_choice) {
         take_usage(raw, reading);
+    } else if let Some(raw) = answer.timings.filter(|_| !reading.has_usage()) {
+        take_timings(raw, reading);
     }
     if let Some(raw) = answer.error.or(groq.and_then(|groq| groq.error)) {
         reading.failed(error_code(raw));
@@ -145,6 +149,13 @@ pub(super) fn take_usage(raw: &RawValue, reading: &mut Reading) {
     };
     reading.reported(&usage.counts(), raw);
     reading.provider_cost = usage.cost().or(reading.provider_cost);
+}
+
+/// llama.cpp's own numbers, for a stream that was not asked for usage.
+fn take_timings(raw: &RawValue, reading: &mut Reading) {
+    if let Some(timings) = lenient::whole_object::<Timings>(raw.get().as_bytes()) {
+        reading.reported(&timings.counts(), raw);
+    }
 }
 
 fn take_choice(choice: &Choice<'_>, reading: &mut Reading) {
@@ -207,12 +218,12 @@ pub(super) fn take_text(raw: Raw<'_>, reading: &mut Reading) {
 }
 
 /// What stands between the quotes, when it is a string.
-fn string(raw: &RawValue) -> Option<&str> {
+pub(super) fn string(raw: &RawValue) -> Option<&str> {
     raw.get().strip_prefix('"')?.strip_suffix('"')
 }
 
 /// A part that is there, read; an odd one sets a flag.
-fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) -> Option<T> {
+pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) -> Option<T> {
     let read = serde_json::from_str(raw?.get());
     if read.is_err() {
         reading.flag(Flags::METER_ERROR);
@@ -221,7 +232,7 @@ fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) -> Option<T
 }
 
 /// An error's code, else its type. Its text is not for events: it may quote the prompt.
-fn error_code(raw: &RawValue) -> String {
+pub(super) fn error_code(raw: &RawValue) -> String {
     let object = serde_json::from_str::<ErrorObject<'_>>(raw.get()).unwrap_or_default();
     let code = lenient::text(object.code).or_else(|| number(object.code)).or_else(|| lenient::text(object.kind));
     code.unwrap_or_else(|| "error".to_owned())

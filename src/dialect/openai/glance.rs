@@ -59,7 +59,7 @@ fn texts(payload: &[u8], reading: &mut Reading) -> bool {
 }
 
 /// What follows each occurrence of a key, from its value on.
-fn values<'a>(key: &'a Finder<'_>, payload: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn values<'a>(key: &'a Finder<'_>, payload: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let length = key.needle().len();
     key.find_iter(payload).filter_map(move |at| {
         // Without a colon it is a value, not a key.
@@ -68,6 +68,6 @@ fn values<'a>(key: &'a Finder<'_>, payload: &'a [u8]) -> impl Iterator<Item = &'
     })
 }
 
-fn first_value<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+pub(super) fn first_value<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     T::deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()
 }

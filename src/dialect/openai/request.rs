@@ -21,6 +21,9 @@ struct Request<'a> {
     max_tokens: Option<u64>,
     #[serde(default, deserialize_with = "lenient::count")]
     max_completion_tokens: Option<u64>,
+    // Responses.
+    #[serde(default, deserialize_with = "lenient::count")]
+    max_output_tokens: Option<u64>,
     #[serde(default, deserialize_with = "lenient::count")]
     n: Option<u64>,
     #[serde(default, deserialize_with = "lenient::count")]
@@ -33,6 +36,8 @@ struct Request<'a> {
     user: Option<&'a RawValue>,
     #[serde(borrow, default)]
     safety_identifier: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    instructions: Option<&'a RawValue>,
     #[serde(borrow, default)]
     messages: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -53,15 +58,21 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-/// Reads a request.
+/// Reads a request that must name its model.
 pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
+    let ask = read_any(path, body)?;
+    if ask.model.is_some() { Ok(ask) } else { Err(AskError::NoModel) }
+}
+
+/// Reads a request for which the provider may have a model of its own choice.
+pub(super) fn read_any(path: &str, body: &[u8]) -> Result<Ask, AskError> {
     let request: Request<'_> = lenient::whole_object(body).ok_or(AskError::NotJson)?;
     let model = model_in_path(path).map(str::to_owned).or_else(|| lenient::text(request.model));
     Ok(Ask {
-        model: Some(model.ok_or(AskError::NoModel)?),
+        model,
         stream: request.stream.unwrap_or(false),
         wants_usage: request.stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or(false),
-        max_tokens: request.max_completion_tokens.or(request.max_tokens),
+        max_tokens: request.max_completion_tokens.or(request.max_output_tokens).or(request.max_tokens),
         choices: request.n.max(request.best_of).unwrap_or(1).max(1),
         temperature: request.temperature,
         top_p: request.top_p,
@@ -79,8 +90,9 @@ fn model_in_path(path: &str) -> Option<&str> {
 
 impl Request<'_> {
     fn input_bytes(&self) -> u64 {
-        let parts = [self.messages, self.prompt, self.suffix, self.input, self.tools, self.functions];
-        parts.into_iter().flatten().map(|raw| text_bytes(raw.get().as_bytes())).sum()
+        let texts = [self.instructions, self.messages, self.prompt, self.suffix, self.input];
+        let parts = texts.into_iter().chain([self.tools, self.functions]);
+        parts.flatten().map(|raw| text_bytes(raw.get().as_bytes())).sum()
     }
 }
 

@@ -258,7 +258,8 @@ fn what_cannot_be_understood_is_flagged_and_costs_nothing_else() {
 fn a_cost_that_the_provider_states_is_noted() {
     let cost = |cost: &str| read(&[&format!(r#"{{"usage":{{"prompt_tokens":1,"cost":{cost}}}}}"#)]).provider_cost;
     assert_eq!(cost("0.000125").map(|cost| cost.0), Some(125_000));
-    assert_eq!(cost(r#"{"total_cost":1}"#), None);
+    assert_eq!(cost(r#"{"total_cost":1}"#).map(|cost| cost.0), Some(1_000_000_000));
+    assert_eq!(cost(r#"{"request_cost":1}"#), None);
 }
 
 #[test]

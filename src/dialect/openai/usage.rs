@@ -48,9 +48,56 @@ pub(in crate::dialect) struct UsageObject<'a> {
     cache_read_input_tokens: Option<u64>,
     #[serde(default, deserialize_with = "lenient::count")]
     cache_creation_input_tokens: Option<u64>,
-    // OpenRouter, in dollars. Perplexity has an object here.
+    // OpenRouter, in dollars; Perplexity's object has the sum in `total_cost`.
     #[serde(borrow, default)]
     cost: Option<&'a RawValue>,
+    // xAI: ten billion to the dollar.
+    #[serde(default, deserialize_with = "lenient::count")]
+    cost_in_usd_ticks: Option<u64>,
+    // OpenAI's audio and Realtime.
+    #[serde(default, deserialize_with = "lenient::object")]
+    input_token_details: Option<Details>,
+    #[serde(default, deserialize_with = "lenient::object")]
+    output_token_details: Option<Details>,
+    // OpenAI's transcriptions that are billed by time, and Mistral's.
+    #[serde(default, deserialize_with = "lenient::value")]
+    seconds: Option<f64>,
+    #[serde(default, deserialize_with = "lenient::value")]
+    prompt_audio_seconds: Option<f64>,
+    // Perplexity.
+    #[serde(default, deserialize_with = "lenient::count")]
+    num_search_queries: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Charge {
+    #[serde(default, deserialize_with = "lenient::value")]
+    total_cost: Option<f64>,
+}
+
+/// What llama.cpp's server adds to its answers. What it had in its cache is not in `prompt_n`.
+#[derive(Deserialize)]
+pub(super) struct Timings {
+    #[serde(default, deserialize_with = "lenient::count")]
+    prompt_n: Option<u64>,
+    #[serde(default, deserialize_with = "lenient::count")]
+    predicted_n: Option<u64>,
+    #[serde(default, deserialize_with = "lenient::count")]
+    cache_n: Option<u64>,
+}
+
+impl Timings {
+    /// The numbers.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            input: self.prompt_n,
+            output: self.predicted_n,
+            cache_read: self.cache_n,
+            cache: Place::Outside,
+            thought: Place::Inside,
+            ..Counts::default()
+        }
+    }
 }
 
 /// Parts of a count.
@@ -81,6 +128,8 @@ impl UsageObject<'_> {
             cache_read: self.cache_read(),
             cache_write: self.cache_write(),
             reasoning: self.reasoning(),
+            audio_ms: self.seconds.or(self.prompt_audio_seconds).and_then(milliseconds),
+            searches: self.num_search_queries,
             cache: Place::Deduce,
             thought: Place::Deduce,
             ..Counts::default()
@@ -92,6 +141,7 @@ impl UsageObject<'_> {
         let anthropic = self.prompt_tokens.is_none()
             && self.completion_tokens.is_none()
             && self.input_tokens_details.is_none()
+            && self.input_token_details.is_none()
             && self.total_tokens.is_none();
         let places = if anthropic { (Place::Outside, Place::Inside) } else { (Place::Deduce, Place::Deduce) };
         Counts { cache: places.0, thought: places.1, ..self.counts() }
@@ -99,7 +149,11 @@ impl UsageObject<'_> {
 
     /// What the provider says it charges.
     pub(super) fn cost(&self) -> Option<NanoUsd> {
-        self.cost.and_then(|raw| serde_json::from_str(raw.get()).ok()).and_then(NanoUsd::from_usd)
+        let plain = |raw: &RawValue| serde_json::from_str::<f64>(raw.get()).ok();
+        let sum = |raw: &RawValue| lenient::whole_object::<Charge>(raw.get().as_bytes())?.total_cost;
+        let usd = self.cost.and_then(|raw| plain(raw).or_else(|| sum(raw)));
+        let ticks = self.cost_in_usd_ticks.map(|ticks| ticks as f64 / 1e10);
+        usd.or(ticks).and_then(NanoUsd::from_usd)
     }
 
     // Where several fields say it, some fill one of them with zero: the largest is meant.
@@ -126,11 +180,17 @@ impl UsageObject<'_> {
     }
 
     fn reasoning(&self) -> Option<u64> {
-        let details = self.completion_tokens_details.or(self.output_tokens_details);
+        let details = self.completion_tokens_details.or(self.output_tokens_details).or(self.output_token_details);
         details.and_then(|details| details.reasoning_tokens).max(self.reasoning_tokens)
     }
 
     fn input_details(&self) -> Option<Details> {
-        self.prompt_tokens_details.or(self.prompt_token_details).or(self.input_tokens_details)
+        let chat = self.prompt_tokens_details.or(self.prompt_token_details);
+        chat.or(self.input_tokens_details).or(self.input_token_details)
     }
+}
+
+/// Whole milliseconds of a duration that makes sense.
+pub(super) fn milliseconds(seconds: f64) -> Option<u64> {
+    (0.0..1e9).contains(&seconds).then(|| (seconds * 1e3).round() as u64)
 }

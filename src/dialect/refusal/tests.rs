@@ -1,3 +1,4 @@
+use std::fmt::Write;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -155,12 +156,13 @@ fn every_style_says_it_in_its_own_words() {
             Reject::UpstreamTimeout,
         ] {
             let (status, body, headers) = shown(style, &reject);
-            text.push_str(&format!("{style:?}: {}\n{}\n{body}\n\n", status.as_u16(), lines(&headers).join("\n")));
+            let headers = lines(&headers).join("\n");
+            writeln!(text, "{style:?}: {}\n{headers}\n{body}\n", status.as_u16()).unwrap();
         }
         for streams in [Streams::Events, Streams::Lines, Streams::Frames, Streams::Objects] {
             let event = mid_stream(style, streams, &Reject::UpstreamCut, "req_1");
             let event = event.map_or_else(|| "none".to_owned(), |event| event.escape_ascii().to_string());
-            text.push_str(&format!("{style:?} in a stream of {streams:?}: {event}\n"));
+            writeln!(text, "{style:?} in a stream of {streams:?}: {event}").unwrap();
         }
         text.push('\n');
     }

@@ -3,6 +3,7 @@
 //! A source answers "this record", "no such key", or not at all; only the last is an error, and it is never remembered.
 
 mod file;
+mod layered;
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use super::Credential;
 use crate::types::KeyRecord;
 
 pub use file::FileSource;
+pub(super) use layered::Layered;
 
 /// A fetch under way.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Option<Arc<KeyRecord>>, FetchError>> + Send + 'a>>;

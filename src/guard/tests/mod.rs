@@ -26,7 +26,7 @@ fn config(mode: GuardMode) -> config::Guard {
 }
 
 fn keys(records: Vec<KeyRecord>) -> config::Guard {
-    config(GuardMode::Keys { file: PathBuf::from("keys.yaml"), records: Arc::new(records) })
+    config(GuardMode::Keys { file: Some(PathBuf::from("keys.yaml")), records: Arc::new(records) })
 }
 
 fn per_key(limits: Limits) -> LimitSet {

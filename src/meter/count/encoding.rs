@@ -3,14 +3,7 @@
 //! Only what OpenAI has published. Claude, Gemini and most open models have tokenizers of their own: for them there is
 //! none here, and a count is an estimate.
 
-/// A vocabulary that is built in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Encoding {
-    /// `o200k_base`, since GPT-4o.
-    O200k,
-    /// `cl100k_base`: GPT-4, GPT-3.5 and the embedding models.
-    Cl100k,
-}
+use crate::config::Encoding;
 
 /// Families in order: the first whose name the model has, alone or before a separator, holds.
 const FAMILIES: [(&str, Encoding); 22] = [
@@ -40,14 +33,14 @@ const FAMILIES: [(&str, Encoding); 22] = [
 
 impl Encoding {
     /// The model's encoding, if it is known. Provider prefixes (`openai/…`) and fine-tunes (`ft:…`) are seen through.
-    pub fn of(model: &str) -> Option<Self> {
+    pub(super) fn of(model: &str) -> Option<Self> {
         let name = model.rsplit('/').next().unwrap_or(model);
         let name = name.strip_prefix("ft:").unwrap_or(name);
         FAMILIES.iter().find(|(family, _)| is_of(name, family)).map(|(_, encoding)| *encoding)
     }
 
     /// The name in events.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::O200k => "o200k_base",
             Self::Cl100k => "cl100k_base",

@@ -1,69 +1,67 @@
 //! Byte pair encoding of one piece: of all neighbours that together are a token, those of the lowest rank are merged, the
 //! leftmost first, until none are left.
 //!
-//! The time grows with n log n, whatever the piece: prompts are written by strangers.
+//! Most pieces are words: for them one look over all parts for each merge is fastest. Prompts are written by strangers,
+//! so pieces beyond that go another way, in [`long`], whose time grows with their length.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod long;
 
-/// Stands for "merged into the part before it": no part is followed by the first.
-const GONE: usize = 0;
+use long::Long;
+
+/// Pieces of up to this many bytes are looked over again for each merge.
+const SHORT: usize = 64;
 
 /// The parts of a piece. Kept from piece to piece for its memory.
 #[derive(Debug, Default)]
 pub(super) struct Merge {
-    /// Where a part's next begins, by where the part begins.
-    next: Vec<usize>,
-    /// Where the part before it begins.
-    previous: Vec<usize>,
-    /// Neighbours that together are a token: rank, begin and end. Some have been merged otherwise meanwhile.
-    pairs: BinaryHeap<Reverse<(u32, usize, usize)>>,
+    /// Where each part begins and the rank of it together with the next; after the last part comes the piece's end.
+    parts: Vec<(usize, Option<u32>)>,
+    long: Option<Box<Long>>,
 }
 
 impl Merge {
     /// How many tokens the piece becomes, given the rank of each token.
     pub(super) fn count(&mut self, piece: &[u8], rank: impl Fn(&[u8]) -> Option<u32>) -> usize {
-        let pair = |begin: usize, end: usize| Some(Reverse((rank(piece.get(begin..end)?)?, begin, end)));
-        self.next.clear();
-        self.next.extend(1..=piece.len());
-        self.previous.clear();
-        self.previous.extend((0..piece.len()).map(|at| at.wrapping_sub(1)));
-        self.pairs.clear();
-        self.pairs.extend((2..=piece.len()).filter_map(|end| pair(end - 2, end)));
-        let mut parts = piece.len();
-        while let Some(Reverse((_, begin, end))) = self.pairs.pop() {
-            if !self.joined(begin, end) {
-                continue;
-            }
-            parts -= 1;
-            // Before the first part and after the last there is none, so there is no such piece.
-            let before = self.previous.get(begin).and_then(|&before| pair(before, end));
-            let after = self.next.get(end).and_then(|&after| pair(begin, after));
-            self.pairs.extend(before.into_iter().chain(after));
+        if piece.len() <= SHORT {
+            self.short(piece, rank)
+        } else {
+            self.long.get_or_insert_default().count(piece, rank)
         }
-        parts
     }
 
-    /// Makes one part of the two neighbours that begin and end here, if there still are such.
-    fn joined(&mut self, begin: usize, end: usize) -> bool {
-        let Some(middle) = self.next.get(begin).copied().filter(|middle| *middle != GONE) else { return false };
-        let Some(last) = self.next.get_mut(middle).filter(|last| **last == end) else { return false };
-        *last = GONE;
-        if let Some(next) = self.next.get_mut(begin) {
-            *next = end;
+    fn short(&mut self, piece: &[u8], rank: impl Fn(&[u8]) -> Option<u32>) -> usize {
+        let rank = |begin: usize, end: usize| piece.get(begin..end).filter(|pair| pair.len() > 1).and_then(&rank);
+        self.parts.clear();
+        self.parts.extend((0..=piece.len()).map(|at| (at, rank(at, at + 2))));
+        while let Some(at) = self.lowest() {
+            self.parts.remove(at + 1);
+            self.renew(at, &rank);
+            if let Some(before) = at.checked_sub(1) {
+                self.renew(before, &rank);
+            }
         }
-        if let Some(previous) = self.previous.get_mut(end) {
-            *previous = begin;
+        self.parts.len() - 1
+    }
+
+    fn lowest(&self) -> Option<usize> {
+        let ranked = self.parts.iter().enumerate().filter_map(|(at, (_, rank))| Some(((*rank)?, at)));
+        ranked.min().map(|(_, at)| at)
+    }
+
+    /// Sets the rank of a part together with the next.
+    fn renew(&mut self, at: usize, rank: &impl Fn(usize, usize) -> Option<u32>) {
+        let end = self.parts.get(at + 2).map(|(end, _)| *end);
+        if let Some((begin, together)) = self.parts.get_mut(at) {
+            *together = end.and_then(|end| rank(*begin, end));
         }
-        true
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Merge;
+    use super::{Long, Merge};
 
-    /// The definition itself, one look over all parts for each merge.
+    /// The definition itself, on copies.
     fn slowly(piece: &[u8], rank: impl Fn(&[u8]) -> Option<u32>) -> usize {
         let mut parts: Vec<Vec<u8>> = piece.iter().map(|byte| vec![*byte]).collect();
         loop {
@@ -75,16 +73,37 @@ mod tests {
         }
     }
 
+    /// Ranks in an order in which a token may come before its own parts.
+    const TOKENS: [&[u8]; 11] =
+        [b"ab", b"aa", b"baab", b"ba", b"aab", b"abab", b"bb", b"aaaa", b"bba", b"abba", b"bbbb"];
+
+    fn rank(part: &[u8]) -> Option<u32> {
+        TOKENS.iter().position(|token| *token == part).map(|rank| rank as u32)
+    }
+
+    fn word(bits: u64, length: u32) -> Vec<u8> {
+        (0..length).map(|bit| b'a' + (bits >> bit & 1) as u8).collect()
+    }
+
     #[test]
     fn merges_are_those_of_the_definition() {
-        let tokens: [&[u8]; 9] = [b"ab", b"aa", b"ba", b"aab", b"abab", b"bb", b"aaaa", b"bba", b"abba"];
-        let rank = |part: &[u8]| tokens.iter().position(|token| *token == part).map(|rank| rank as u32);
-        let mut merge = Merge::default();
-        for length in 0..=12_u32 {
-            for word in 0..1_u32 << length {
-                let piece: Vec<u8> = (0..length).map(|bit| b'a' + (word >> bit & 1) as u8).collect();
-                assert_eq!(merge.count(&piece, rank), slowly(&piece, rank), "{piece:?}");
+        let (mut merge, mut long) = (Merge::default(), Long::default());
+        for length in 0..=12 {
+            for bits in 0..1_u64 << length {
+                let piece = word(bits, length);
+                let want = slowly(&piece, rank);
+                assert_eq!(merge.count(&piece, rank), want, "{piece:?}");
+                assert_eq!(long.count(&piece, rank), want, "long: {piece:?}");
             }
+        }
+    }
+
+    #[test]
+    fn long_pieces_are_merged_as_short_ones() {
+        let (mut merge, mut random) = (Merge::default(), fastrand::Rng::with_seed(1));
+        for _ in 0..200 {
+            let piece: Vec<u8> = (0..20).flat_map(|_| word(random.u64(..), random.u32(1..20))).collect();
+            assert_eq!(merge.count(&piece, rank), slowly(&piece, rank), "{piece:?}");
         }
     }
 }

@@ -12,9 +12,9 @@ use base64::prelude::BASE64_STANDARD;
 use flate2::read::GzDecoder;
 use foldhash::fast::FixedState;
 
-use super::encoding::Encoding;
 use super::merge::Merge;
 use super::pieces::Splitter;
+use crate::config::Encoding;
 
 /// The tokens of one encoding.
 pub(super) struct Vocabulary {

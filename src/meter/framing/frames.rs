@@ -30,6 +30,13 @@ pub struct Frames {
 /// What cannot be read of a frame.
 struct Damaged;
 
+/// A header, with its value where that is a text, and what follows it.
+struct Header<'a> {
+    name: &'a [u8],
+    text: Option<&'a [u8]>,
+    rest: &'a [u8],
+}
+
 impl Frames {
     /// Takes the next chunk and reports every frame that ends in it.
     pub fn feed(&mut self, chunk: &[u8], on_event: &mut dyn FnMut(Event<'_>)) {
@@ -137,17 +144,17 @@ fn report(frame: &[u8], place: (Option<usize>, usize), on_event: &mut dyn FnMut(
 fn name(mut headers: &[u8]) -> Result<Option<&[u8]>, Damaged> {
     let mut found = None;
     while !headers.is_empty() {
-        let (name, value, rest) = header(headers).ok_or(Damaged)?;
-        if matches!(name, b":event-type" | b":exception-type" | b":error-code") {
-            found = value.or(found);
+        let header = header(headers).ok_or(Damaged)?;
+        if matches!(header.name, b":event-type" | b":exception-type" | b":error-code") {
+            found = header.text.or(found);
         }
-        headers = rest;
+        headers = header.rest;
     }
     Ok(found)
 }
 
-/// The first header's name, its value where that is a text, and what follows.
-fn header(bytes: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
+/// The first header of several.
+fn header(bytes: &[u8]) -> Option<Header<'_>> {
     let (length, rest) = bytes.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;
     let (kind, rest) = rest.split_first()?;
@@ -166,7 +173,7 @@ fn header(bytes: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
         _ => return None,
     };
     let (value, rest) = rest.split_at_checked(length)?;
-    Some((name, (*kind == 7).then_some(value), rest))
+    Some(Header { name, text: (*kind == 7).then_some(value), rest })
 }
 
 fn number(bytes: &[u8]) -> Option<usize> {

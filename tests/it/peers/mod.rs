@@ -1,4 +1,5 @@
-//! The real programs that Tollgate works with: a Kafka broker, a llama.cpp server, the official clients, promtool.
+//! The real programs that Tollgate works with: a Kafka broker, PostgreSQL, a llama.cpp server, the official clients and
+//! tokenizers, promtool.
 //!
 //! `make peers` installs them; a test whose peer is missing fails and says so, it is never skipped. Everything here blocks
 //! the calling thread: an async test that serves anything on its own runtime calls it through [`off_runtime`]. Why real
@@ -8,10 +9,13 @@ mod events;
 mod kafka;
 mod llama;
 mod native;
+#[cfg(feature = "control")]
+mod postgres;
 mod process;
 mod promtool;
 mod sdk;
 mod tests;
+mod tokenizers;
 
 use std::env;
 use std::io::Write;
@@ -23,9 +27,12 @@ pub(crate) use events::{EventCheck, check_events};
 pub(crate) use kafka::{KafkaPeer, Message};
 pub(crate) use llama::LlamaPeer;
 pub(crate) use native::{play_native, play_native_trusting};
+#[cfg(feature = "control")]
+pub(crate) use postgres::PostgresPeer;
 pub(crate) use process::{Process, free_port, tied};
 pub(crate) use promtool::check_metrics;
 pub(crate) use sdk::Sdk;
+pub(crate) use tokenizers::{hugging_face_counts, official_counts};
 
 /// No script of ours takes longer, even on a machine that also compiles; one that hangs is killed after this many seconds.
 const SCRIPT_SECONDS: &str = "120";

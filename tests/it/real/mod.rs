@@ -5,10 +5,12 @@
 //! schema validator that share no code with Tollgate.
 
 mod clients;
+mod counts;
 mod outage;
 mod refusals;
 mod restart;
 mod running;
+mod steady;
 mod thousand;
 mod topic;
 

@@ -1,13 +1,18 @@
 //! Tollgate's own binary as a process: started, asked, ended by a signal, started again in the same folder.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::peers::{Process, off_runtime, tied};
-use crate::support::{Client, PATIENCE};
+use crate::support::{Client, PATIENCE, unset};
+
+/// Names another build of the program, an optimised one where time is measured.
+const BINARY: &str = "TOLLGATE_TEST_BINARY";
 
 /// A folder with a configuration, a spool and whatever file the events go to.
 #[derive(Debug)]
@@ -53,10 +58,23 @@ impl Site {
 }
 
 fn start(folder: &PathBuf) -> Running {
-    let mut command = tied(env!("CARGO_BIN_EXE_tollgate"));
+    let mut command = tied(program());
     command.args(["serve", "--config", "tollgate.yaml"]).current_dir(folder).env("TOLLGATE_LOG__FORMAT", "text");
     let (process, (address, ops)) = Process::start(command, ready).unwrap_or_else(|e| panic!("{e}"));
     Running { process, address, ops }
+}
+
+/// The program under test.
+fn program() -> OsString {
+    std::env::var_os(BINARY).unwrap_or_else(|| env!("CARGO_BIN_EXE_tollgate").into())
+}
+
+/// Runs `tollgate audit`, which must find nothing missing.
+pub(super) fn audit(arguments: &[&str]) {
+    let mut command = Command::new(program());
+    let output = unset(command.arg("audit").args(arguments)).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "audit {arguments:?} found:\n{out}{err}");
 }
 
 /// The addresses in the line that says `ready`.
@@ -67,6 +85,11 @@ fn ready(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 impl Running {
+    /// The process id.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// As clients are configured.
     pub(super) fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -21,6 +22,8 @@ enum Sender {
 pub(crate) struct Client {
     sender: Sender,
     connection: JoinHandle<()>,
+    /// The connection's socket once more, to see its end.
+    socket: std::net::TcpStream,
     host: String,
 }
 
@@ -39,11 +42,10 @@ impl Client {
 
     /// The same to a server that may be gone.
     pub(crate) async fn try_connect(address: SocketAddr) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let (stream, socket) = connect(address).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender: Sender::H1(sender), connection, host: address.to_string() })
+        Ok(Self { sender: Sender::H1(sender), connection, socket, host: address.to_string() })
     }
 
     /// Connects with HTTP/2, prior knowledge.
@@ -53,11 +55,10 @@ impl Client {
 
     /// The same to a server that may be gone.
     pub(crate) async fn try_connect_h2(address: SocketAddr) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let (stream, socket) = connect(address).await?;
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender: Sender::H2(sender), connection, host: address.to_string() })
+        Ok(Self { sender: Sender::H2(sender), connection, socket, host: address.to_string() })
     }
 
     /// Sends a JSON body with a key, if there is one.
@@ -100,6 +101,26 @@ impl Client {
     pub(crate) fn hang_up(self) {
         self.connection.abort();
     }
+
+    /// Cuts the connection, and waits until the server has noticed: it has closed its side too. From then on it gives
+    /// this client nothing more.
+    pub(crate) async fn leave(self) {
+        self.connection.abort();
+        drop(self.connection.await);
+        let mut socket = TcpStream::from_std(self.socket).unwrap();
+        // It may already be closed by the other side.
+        drop(socket.shutdown().await);
+        let mut unread = [0; 1024];
+        while socket.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+    }
+}
+
+async fn connect(address: SocketAddr) -> std::io::Result<(TcpStream, std::net::TcpStream)> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let socket = stream.try_clone()?;
+    Ok((TcpStream::from_std(stream)?, socket))
 }
 
 impl Got {

@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Pause(Duration),
     /// Goes on when notified.
     Gate(Arc<Notify>),
+    /// Waits until the caller cuts the connection, then notifies.
+    Cut(Arc<Notify>),
     /// Ends the connection with a TCP reset.
     Reset,
 }
@@ -97,6 +99,11 @@ impl Reply {
 
     pub(crate) fn gate(mut self, gate: &Arc<Notify>) -> Self {
         self.0.push(Step::Gate(Arc::clone(gate)));
+        self
+    }
+
+    pub(crate) fn cut(mut self, seen: &Arc<Notify>) -> Self {
+        self.0.push(Step::Cut(Arc::clone(seen)));
         self
     }
 
@@ -169,6 +176,10 @@ async fn serve(mut stream: TcpStream, script: Arc<Script>, log: Arc<Mutex<Vec<As
                 }
                 Step::Pause(time) => tokio::time::sleep(time).await,
                 Step::Gate(gate) => gate.notified().await,
+                Step::Cut(seen) => {
+                    while fill(&mut stream, &mut read).await.is_some() {}
+                    return seen.notify_one();
+                }
                 Step::Reset => {
                     #[expect(deprecated, reason = "a linger of zero is what makes a reset, and it does not block")]
                     stream.set_linger(Some(Duration::ZERO)).unwrap();

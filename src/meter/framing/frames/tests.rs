@@ -131,10 +131,10 @@ fn a_damaged_frame_says_nothing_and_damaged_lengths_end_the_reading() {
         assert_eq!(seen, [named("a", b"{}"), named("a", b"{}")]);
         assert!(frames.damaged() && !frames.truncated());
     }
-    let mut lost = event("b", b"{}");
-    lost[2] ^= 1;
+    let mut unsound = event("b", b"{}");
+    unsound[2] ^= 1;
     for size in [1, 7, 1000] {
-        let (seen, frames) = scan([good.clone(), lost.clone(), good.clone()].concat().chunks(size));
+        let (seen, frames) = scan([good.clone(), unsound.clone(), good.clone()].concat().chunks(size));
         assert_eq!(seen, [named("a", b"{}")]);
         assert!(frames.damaged() && frames.pending().is_empty());
     }
