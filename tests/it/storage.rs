@@ -202,13 +202,13 @@ async fn what_is_dropped_by_choice_is_told_and_counted() {
     assert_balanced(&world).await;
     let told = of_kind(&events, "dev.tollgate.loss.v1");
     assert_eq!((of_kind(&events, "dev.tollgate.usage.v1").len(), told.len()), (count - lost, 1));
-    let (first, last) = (told[0]["data"]["first"].as_u64().unwrap(), told[0]["data"]["last"].as_u64().unwrap());
-    assert_eq!((first as usize, last as usize), (count - lost + 1, count));
+    let (from, to) = (told[0]["data"]["first"].as_u64().unwrap(), told[0]["data"]["last"].as_u64().unwrap());
+    assert_eq!((from as usize, to as usize), (count - lost + 1, count));
     let file = world.dir.path().join("usage.jsonl");
     let audited = tollgate(&["audit", "--json", "--file", file.to_str().unwrap()], world.dir.path());
     assert_eq!(audited.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&audited.stdout).unwrap();
-    assert_eq!(report["epochs"][0]["lost"]["ranges"], serde_json::json!([[first, last]]), "{report}");
+    assert_eq!(report["epochs"][0]["lost"]["ranges"], serde_json::json!([[from, to]]), "{report}");
     assert_eq!((report["missing"].as_u64(), report["unreadable"].as_u64()), (Some(0), Some(0)), "{report}");
     world.stop().await;
 }
