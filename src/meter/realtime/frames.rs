@@ -154,7 +154,7 @@ impl std::fmt::Debug for Frames {
 
 /// For the fuzz target: the messages in these pieces, and what else was noted (truncated, opaque, closed).
 #[cfg(fuzzing)]
-pub fn fuzz<'b>(pieces: impl Iterator<Item = &'b [u8]> + Clone) -> (Vec<Vec<u8>>, [bool; 3], [bool; 3]) {
+pub fn fuzz<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> (Vec<Vec<u8>>, [bool; 3], [bool; 3]) {
     let (mut frames, mut heads, mut messages) = (Frames::default(), Frames::default(), Vec::new());
     for piece in pieces {
         frames.feed(piece, &mut |message| messages.push(message.to_vec()));
