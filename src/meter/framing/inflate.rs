@@ -130,13 +130,12 @@ fn run(
     loop {
         let step = stage.decoder.step(input, &mut stage.piece)?;
         input = input.get(step.read..).unwrap_or_default();
-        let full = step.written == stage.piece.len();
         if let Some(piece) = stage.piece.get(..step.written).filter(|piece| !piece.is_empty()) {
             budget.spend(piece.len())?;
             run(next, piece, budget, on_piece)?;
         }
-        // A full piece may leave more behind, even when all input is taken.
-        if step == Step::default() || (input.is_empty() && !full) {
+        // A decoder may hold more back, even when all input is taken and its piece is not full.
+        if step == Step::default() {
             return Ok(());
         }
     }

@@ -120,8 +120,8 @@ fn zstd_events_are_read_as_they_are_flushed() {
 }
 
 #[test]
-fn text_that_compresses_well_is_read_to_its_end_in_one_chunk() {
-    for length in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1, 2 * PIECE, 3 * PIECE + 5, 200_000] {
+fn text_that_compresses_well_is_read_to_its_end() {
+    for length in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE + 5] {
         let text: Vec<u8> = b"data: {\"id\":\"c\"}\n\n".iter().copied().cycle().take(length).collect();
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
         zlib.write_all(&text).unwrap();
@@ -134,8 +134,10 @@ fn text_that_compresses_well_is_read_to_its_end_in_one_chunk() {
             ("zstd", zstd(&text, 17)),
         ];
         for (coding, encoded) in &cases {
-            let (out, fed, whole) = read(coding, [encoded.as_slice()]);
-            assert!(fed == Ok(()) && whole && out == text, "{coding}, {length}: {fed:?} {whole} {}", out.len());
+            for size in [1, encoded.len()] {
+                let (out, fed, whole) = read(coding, encoded.chunks(size));
+                assert!(fed == Ok(()) && whole && out == text, "{coding}, {length}: {fed:?} {whole} {}", out.len());
+            }
         }
     }
 }
