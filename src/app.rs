@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Loaded, Sources, Watcher};
-use crate::guard::Guard;
+use crate::guard::{Guard, Kept};
 use crate::listener::{Listener, Peer};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
@@ -62,6 +62,7 @@ pub struct App {
     sinks: Sinks,
     spool: Spool,
     authority: Option<Authority>,
+    budgets: (Arc<Guard>, Arc<Kept>),
     drain_timeout: Duration,
 }
 
@@ -83,8 +84,11 @@ impl App {
             Meter::new(&config, spool.clone(), Arc::clone(&metrics)).context("counting threads did not start")?;
         let authority = authority(role, &config, (&meter, &shutdown)).await?;
         let source = authority.as_ref().map(Authority::source);
+        let guard = Arc::new(Guard::beside(source, &config.guard, &config.limits));
+        guard.price(&config.prices);
+        let kept = Arc::new(guard.recall(&config.events.spool.dir)?);
         let proxy = Arc::new(Proxy {
-            guard: Arc::new(Guard::beside(source, &config.guard, &config.limits)),
+            guard: Arc::clone(&guard),
             upstreams: Arc::new(Upstreams::new(&config.upstreams)?),
             meter: Arc::clone(&meter),
             max_request_bytes: config.proxy.max_request_bytes,
@@ -103,6 +107,11 @@ impl App {
         let mut background = vec![tokio::spawn(ops.run()), tokio::spawn(reload.run(watcher))];
         let follower = authority.clone().map(|authority| authority.follow(Arc::clone(&front.proxy.guard)));
         background.extend(follower.map(tokio::spawn));
+        background.push(tokio::spawn(Arc::clone(&guard).keep_up(Arc::clone(&kept))));
+        background.push(tokio::spawn({
+            let guard = Arc::clone(&guard);
+            async move { guard.follow().await }
+        }));
         let answer = move |request, peer: Peer| front.clone().answer(request, peer.address.ip());
         let serving = tokio::spawn(listener.run(answer, shutdown));
         let drain_timeout = config.proxy.drain_timeout;
@@ -117,6 +126,7 @@ impl App {
             sinks,
             spool,
             authority,
+            budgets: (guard, kept),
             drain_timeout,
         })
     }
@@ -144,7 +154,9 @@ impl App {
 
     /// As [`App::stop`], but streams that still run are cut as soon as `hurry` resolves.
     pub async fn stop_unless(self, hurry: impl Future<Output = ()>) -> Result<()> {
-        let Self { trigger, serving, background, meter, metrics, sinks, spool, authority, drain_timeout, .. } = self;
+        let Self {
+            trigger, serving, background, meter, metrics, sinks, spool, authority, budgets, drain_timeout, ..
+        } = self;
         trigger.drain();
         let cut = tokio::select! {
             cut = trigger.gone(drain_timeout) => cut,
@@ -162,14 +174,20 @@ impl App {
             // Aborted, not failed; what it held of the spool is let go when it is gone.
             drop(task.await);
         }
-        if let Some(authority) = authority {
-            authority.close().await;
-        }
         if !sealed(&metrics, SEALING_PATIENCE).await {
             meter.end_drains();
             sealed(&metrics, SEALING_PATIENCE).await;
         }
+        // Only now is it known what was spent.
+        let (guard, kept) = budgets;
+        guard.give_back().await;
+        if let Some(authority) = authority {
+            authority.close().await;
+        }
         tokio::task::spawn_blocking(move || {
+            if let Err(error) = guard.keep(&kept) {
+                tracing::error!(%error, "a restart forgets what keys have spent");
+            }
             meter.stop();
             for (sink, ending) in sinks.stop(DELIVERY_PATIENCE) {
                 tracing::info!(sink, ?ending, "sink stopped");

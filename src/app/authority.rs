@@ -12,14 +12,14 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::config::{Config, GuardMode};
-use crate::control::store::Store;
+use crate::control::store::{Loan, Store, StoreError};
 use crate::control::{Body, Control, Links, NotRecorded, Report, Revoked};
-use crate::guard::{Credential, FetchError, Fetching, Guard, KeySource};
+use crate::guard::{FetchError, Fetching, Granted, Guard, KeySource, Question, Returning, Verdict};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::metrics::observed::{Family, Kind, Observed, Sample};
 use crate::shutdown::Shutdown;
-use crate::types::KeyRecord;
+use crate::types::{Digest, KeyRecord, Limits, Returned, Timestamp, Used};
 
 /// What the control plane answers with.
 pub(super) type Answer = Body;
@@ -50,7 +50,8 @@ impl Authority {
 
     /// Its keys, for the guard.
     pub(super) fn source(&self) -> Arc<dyn KeySource> {
-        Arc::new(StoreKeys(self.0.store().clone()))
+        let holder = format!("here-{:016x}", fastrand::u64(..));
+        Arc::new(StoreKeys { store: self.0.store().clone(), holder })
     }
 
     /// Whether a request for this path is its to answer.
@@ -126,7 +127,7 @@ impl Authority {
 fn records(config: &Config) -> &[KeyRecord] {
     match &config.guard.mode {
         GuardMode::Keys { records, .. } => records,
-        GuardMode::Open => &[],
+        GuardMode::Open | GuardMode::Remote(_) => &[],
     }
 }
 
@@ -148,14 +149,44 @@ fn report_to(meter: &Arc<Meter>) -> Report {
 
 /// The store as a source of keys.
 #[derive(Debug)]
-struct StoreKeys(Store);
+struct StoreKeys {
+    store: Store,
+    /// This process, to which slices of budgets are lent as to any other.
+    holder: String,
+}
+
+impl StoreKeys {
+    /// How long a slice is lent. The record itself is let go of when it changes.
+    const LENT_FOR_MS: u64 = 60_000;
+
+    async fn find(&self, key: &Digest, used: Option<Used>) -> Result<Verdict, StoreError> {
+        let Some(found) = self.store.find(key).await? else { return Ok(Verdict::unknown()) };
+        let Some(budget) = found.record.budget else { return Ok(Verdict::record(found.record)) };
+        let now = Timestamp::now();
+        let until = Timestamp::from_millis(now.as_millis() + Self::LENT_FOR_MS);
+        let loan = Loan { key: &found.record.id, holder: &self.holder, used, now, until };
+        let slice = Some(self.store.lend(&loan, &budget).await?);
+        let (organization_limits, ttl, by_model) = (Limits::default(), None, false);
+        let record = found.record;
+        Ok(Verdict::Granted(Arc::new(Granted { record, organization_limits, slice, ttl, by_model })))
+    }
+}
 
 impl KeySource for StoreKeys {
-    fn fetch<'a>(&'a self, credential: &'a Credential<'_>) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, used: Option<Used>) -> Fetching<'a> {
         Box::pin(async move {
-            let found = self.0.find(&credential.digest()).await;
-            let found = found.map_err(|error| FetchError::Unreachable(Arc::new(error)))?;
-            Ok(found.map(|found| found.record))
+            let found = self.find(&asked.credential().digest(), used).await;
+            found.map_err(|error| FetchError::Unreachable(Arc::new(error)))
+        })
+    }
+
+    fn give_back(&self, returned: Vec<Returned>) -> Returning<'_> {
+        Box::pin(async move {
+            for one in returned {
+                if let Err(error) = self.store.give_back(&one.key_id, (&self.holder, one.used)).await {
+                    tracing::warn!(%error, "a slice of a budget could not be given back: it ends by time");
+                }
+            }
         })
     }
 }

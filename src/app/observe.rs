@@ -63,6 +63,7 @@ fn of_guard(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
         vec![
             labelled(0, ("result", "hit"), stats.hits),
             labelled(0, ("result", "negative_hit"), stats.negative_hits),
+            labelled(0, ("result", "stale"), stats.stale),
             labelled(0, ("result", "miss"), stats.misses),
             plain(1, stats.fetches),
             plain(2, stats.fetch_errors),

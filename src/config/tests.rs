@@ -312,8 +312,7 @@ tollgate.yaml:6:10: control: the control plane is not in this version yet, and t
     let found = warnings(&loaded.unwrap()).join("\n").replace(&format!("{}/", directory.path().display()), "");
     let want = "\
 tollgate.yaml:1:1: the upstream 'a' is called without a credential, because a client's key stays here. Give it a 'credential', unless it needs none.
-keys.yaml:1:16: [0].key: stands here in plain text. Write { sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad } instead.
-keys.yaml:1:29: [0].budget: budgets of a keys file are not enforced in this version. Set limits, or watch the events' cost.";
+keys.yaml:1:16: [0].key: stands here in plain text. Write { sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad } instead.";
     assert_eq!(found, want);
 }
 

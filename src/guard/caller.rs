@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::lookup::Age;
+use super::source::{Granted, Question};
 use crate::reject::Reject;
-use crate::types::{GroupId, KeyId, KeyRecord, Limits, OrgId};
+use crate::types::{GroupId, KeyId, Limits, OrgId};
 
 /// A caller that the guard knows. Only the guard makes one.
 #[derive(Clone)]
@@ -15,7 +17,11 @@ pub struct Caller {
     pub organization: Option<OrgId>,
     /// The key's group.
     pub group: Option<GroupId>,
-    record: Option<Arc<KeyRecord>>,
+    pub(super) granted: Option<Arc<Granted>>,
+    /// Whether the authority could be asked in time.
+    pub(super) age: Age,
+    /// What to ask the authority again, where it must be.
+    pub(super) again: Option<Box<Question<'static>>>,
 }
 
 /// What a request wants, as far as it is known before it is sent.
@@ -40,31 +46,44 @@ pub struct Refused {
 
 impl Caller {
     pub(super) fn anonymous(organization: Option<OrgId>) -> Self {
-        Self { key: None, organization, group: None, record: None }
+        Self { key: None, organization, group: None, granted: None, age: Age::Fresh, again: None }
     }
 
-    pub(super) fn with_key(record: Arc<KeyRecord>, organization: Option<OrgId>) -> Self {
-        Self { key: Some(record.id.clone()), organization, group: record.group.clone(), record: Some(record) }
+    pub(super) fn with_key(granted: &Arc<Granted>, organization: Option<OrgId>) -> Self {
+        let (key, group) = (Some(granted.record.id.clone()), granted.record.group.clone());
+        Self { key, organization, group, granted: Some(Arc::clone(granted)), age: Age::Fresh, again: None }
     }
 
     pub(super) fn is_anonymous(&self) -> bool {
-        self.record.is_none()
+        self.granted.is_none()
     }
 
     /// Whether the key may use some models only, so that a request must say which it asks.
     pub fn is_bound_to_models(&self) -> bool {
-        self.record.as_ref().is_some_and(|record| !record.models.is_empty())
+        self.granted.as_ref().is_some_and(|granted| granted.by_model || !granted.record.models.is_empty())
+    }
+
+    pub(super) fn is_decided_by_model(&self) -> bool {
+        self.granted.as_ref().is_some_and(|granted| granted.by_model)
+    }
+
+    pub(super) fn granted(&self) -> Option<&Arc<Granted>> {
+        self.granted.as_ref()
     }
 
     pub(super) fn may_use(&self, model: Option<&str>) -> bool {
-        match (&self.record, model) {
-            (Some(record), Some(model)) => record.allows_model(model),
+        match (&self.granted, model) {
+            (Some(granted), Some(model)) => granted.record.allows_model(model),
             _ => true,
         }
     }
 
     pub(super) fn key_limits(&self, defaults: Limits) -> Limits {
-        self.record.as_ref().map_or(defaults, |record| record.limits.or(defaults))
+        self.granted.as_ref().map_or(defaults, |granted| granted.record.limits.or(defaults))
+    }
+
+    pub(super) fn organization_limits(&self, defaults: Limits) -> Limits {
+        self.granted.as_ref().map_or(defaults, |granted| granted.organization_limits.or(defaults))
     }
 }
 
