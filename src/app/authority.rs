@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use crate::config::{Config, GuardMode};
 use crate::control::store::{Loan, Store, StoreError};
 use crate::control::{Body, Control, Links, NotRecorded, Report, Revoked};
-use crate::guard::{FetchError, Fetching, Granted, Guard, KeySource, Question, Returning, Verdict};
+use crate::guard::{Before, FetchError, Fetching, Granted, Guard, KeySource, Question, Returning, Verdict};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::metrics::observed::{Family, Kind, Observed, Sample};
@@ -173,9 +173,9 @@ impl StoreKeys {
 }
 
 impl KeySource for StoreKeys {
-    fn fetch<'a>(&'a self, asked: &'a Question<'_>, used: Option<Used>) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, before: Before) -> Fetching<'a> {
         Box::pin(async move {
-            let found = self.find(&asked.credential().digest(), used).await;
+            let found = self.find(&asked.credential().digest(), before.used).await;
             found.map_err(|error| FetchError::Unreachable(Arc::new(error)))
         })
     }

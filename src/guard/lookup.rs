@@ -16,7 +16,7 @@ use tracing::debug;
 use super::budget::Purses;
 use super::cache::{Cache, CacheKey, Held, Terms};
 use super::flight::{Answer, Flights};
-use super::source::{FetchError, Granted, KeySource, Question, Verdict};
+use super::source::{Before, FetchError, Granted, KeySource, Question, Verdict};
 use super::stats::Counters;
 use crate::reject::Reject;
 use crate::types::KeyRecord;
@@ -123,8 +123,11 @@ impl Lookup {
         let (at, forgotten) = (Instant::now(), self.forgotten.load(Ordering::Acquire));
         let held = self.cache.granted(&key, at);
         let used = held.as_ref().and_then(|held| self.purses.used(&held.granted.record));
-        let answer = self.source.fetch(asked, used).await;
-        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = answer.as_ref().err().map(|_| Instant::now());
+        let answer = self.source.fetch(asked, Before { is_known: held.is_some(), used }).await;
+        if !matches!(answer, Err(FetchError::Busy)) {
+            let silent = answer.as_ref().err().map(|_| Instant::now());
+            *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = silent;
+        }
         match answer {
             Ok(Verdict::Granted(granted)) => {
                 if let Some(slice) = &granted.slice {

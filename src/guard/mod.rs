@@ -45,7 +45,7 @@ pub use credential::{CREDENTIAL_HEADERS, Credential};
 pub use limit::RateView;
 pub use permit::Permit;
 pub use query::without_key;
-pub use source::{FetchError, Fetching, FileSource, Granted, KeySource, Question, Returning, Verdict};
+pub use source::{Before, FetchError, Fetching, FileSource, Granted, KeySource, Question, Returning, Verdict};
 pub use stats::Stats;
 
 /// The guard of one process, shared by `Arc`.

@@ -45,6 +45,9 @@ mod realtime;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+#[cfg(feature = "control")]
+mod remote;
+#[cfg(test)]
 mod sdks;
 #[cfg(test)]
 mod secrets;

@@ -81,7 +81,8 @@ impl Purses {
 
     /// Whether more of a slice should be had soon.
     pub(super) fn runs_low(&self, granted: &Granted) -> bool {
-        granted.slice.is_some() && self.find(&granted.record.id).is_some_and(|purse| lock(&purse).runs_low())
+        granted.slice.is_some()
+            && self.find(&granted.record.id).is_some_and(|purse| lock(&purse).runs_low(Timestamp::now()))
     }
 
     pub(super) fn still_short(&self, record: &KeyRecord) -> Short {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Fetching, KeySource, Question, Verdict};
-use crate::types::{Digest, KeyRecord, Used};
+use super::{Before, Fetching, KeySource, Question, Verdict};
+use crate::types::{Digest, KeyRecord};
 
 /// The records of one reading of the keys file, by the key's digest.
 ///
@@ -30,7 +30,7 @@ impl FileSource {
 }
 
 impl KeySource for FileSource {
-    fn fetch<'a>(&'a self, asked: &'a Question<'_>, _: Option<Used>) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, _: Before) -> Fetching<'a> {
         let found = self.find(&asked.credential.digest());
         Box::pin(std::future::ready(Ok(found.map_or_else(Verdict::unknown, Verdict::record))))
     }

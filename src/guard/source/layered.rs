@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Fetching, FileSource, KeySource, Question, Returning, Verdict};
-use crate::types::{Returned, Used};
+use super::{Before, Fetching, FileSource, KeySource, Question, Returning, Verdict};
+use crate::types::Returned;
 
 /// The keys file, then the authority in this process.
 #[derive(Debug)]
@@ -13,10 +13,10 @@ pub(in crate::guard) struct Layered {
 }
 
 impl KeySource for Layered {
-    fn fetch<'a>(&'a self, asked: &'a Question<'_>, used: Option<Used>) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, before: Before) -> Fetching<'a> {
         match self.file.find(&asked.credential.digest()) {
             Some(record) => Box::pin(std::future::ready(Ok(Verdict::record(record)))),
-            None => self.authority.fetch(asked, used),
+            None => self.authority.fetch(asked, before),
         }
     }
 

@@ -28,15 +28,23 @@ pub type Returning<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Knows which record a key has.
 pub trait KeySource: fmt::Debug + Send + Sync {
-    /// The answer. May be dropped at any point; bounds its own time. `used` is what was used of the key's budget, where
-    /// a slice of one is held.
-    fn fetch<'a>(&'a self, asked: &'a Question<'_>, used: Option<Used>) -> Fetching<'a>;
+    /// The answer. May be dropped at any point; bounds its own time.
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, before: Before) -> Fetching<'a>;
 
     /// Gives slices of budgets back. What fails is lost: a slice ends by itself.
     fn give_back(&self, returned: Vec<Returned>) -> Returning<'_> {
         drop(returned);
         Box::pin(std::future::ready(()))
     }
+}
+
+/// How it stood before a source is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Whether it has granted this before, so that it is no stranger's question.
+    pub is_known: bool,
+    /// What was used of the key's budget, where a slice of one is held.
+    pub used: Option<Used>,
 }
 
 /// What a source says of a call.
@@ -87,4 +95,7 @@ pub enum FetchError {
     /// It could not be asked, or failed itself.
     #[error("the authority did not answer: {0}")]
     Unreachable(Arc<dyn std::error::Error + Send + Sync>),
+    /// It was not asked: too many questions about unknown keys are under way.
+    #[error("too many unknown keys are being checked")]
+    Busy,
 }

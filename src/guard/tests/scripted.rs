@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use crate::config::LimitSet;
 use crate::guard::access::{Access, Shared};
 use crate::guard::budget::Purses;
-use crate::guard::{FetchError, Fetching, Guard, KeySource, Question, Verdict};
-use crate::types::{KeyRecord, Used};
+use crate::guard::{Before, FetchError, Fetching, Guard, KeySource, Question, Verdict};
+use crate::types::KeyRecord;
 
 #[derive(Clone, Debug)]
 pub(super) struct Scripted(Arc<Script>);
@@ -52,7 +52,7 @@ impl std::ops::Deref for Scripted {
 }
 
 impl KeySource for Scripted {
-    fn fetch<'a>(&'a self, asked: &'a Question<'_>, _: Option<Used>) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, _: Before) -> Fetching<'a> {
         Box::pin(async move {
             self.fetches.fetch_add(1, SeqCst);
             self.tickets.acquire().await.unwrap().forget();

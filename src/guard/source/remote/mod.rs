@@ -18,7 +18,7 @@ use http_body_util::Full;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::{FetchError, Fetching, KeySource, Question, Returning};
+use super::{Before, FetchError, Fetching, KeySource, Question, Returning};
 use crate::config;
 use crate::header::{SECRET_KEY, SWARMS_ORGANIZATION, X_TOLLGATE_INSTANCE};
 use crate::types::{Returned, Used};
@@ -28,7 +28,7 @@ pub(in crate::guard) use stream::Revoked;
 
 const GRANT: HeaderValue = HeaderValue::from_static("application/vnd.tollgate.grant+json");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// A question that takes longer was not answered; waiting in line counts.
+/// A question that takes longer was not answered; so long it may wait in line before.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// As many questions about keys of which nothing is held are under way at once.
 const STRANGERS: usize = 64;
@@ -66,11 +66,6 @@ impl Remote {
     }
 
     async fn ask(&self, asked: &Question<'_>, used: Option<Used>) -> Result<super::Verdict, ClientError> {
-        // What is held is renewed without waiting behind strangers.
-        let _place = match used {
-            None => self.strangers.acquire().await.ok(),
-            Some(_) => None,
-        };
         let (status, headers, body) = self.client.send(self.question(asked, used)?).await?;
         let secret = if self.secret.is_some() { answer::Secret::Ours } else { answer::Secret::Clients };
         let verdict = answer::read((status, &headers, &body), asked, secret)?;
@@ -116,9 +111,15 @@ impl Remote {
 }
 
 impl KeySource for Remote {
-    fn fetch<'a>(&'a self, asked: &'a Question<'_>, used: Option<Used>) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, before: Before) -> Fetching<'a> {
         Box::pin(async move {
-            let answer = timeout(PATIENCE, self.ask(asked, used)).await;
+            // What is held is renewed without waiting behind strangers.
+            let _place = if before.is_known {
+                None
+            } else {
+                Some(timeout(PATIENCE, self.strangers.acquire()).await.map_err(|_| FetchError::Busy)?)
+            };
+            let answer = timeout(PATIENCE, self.ask(asked, before.used)).await;
             let answer = answer.unwrap_or(Err(ClientError::Late));
             answer.map_err(|error| FetchError::Unreachable(std::sync::Arc::new(error)))
         })
