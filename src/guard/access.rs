@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, Uri};
 
 use super::budget::Purses;
 use super::cache::{By, Terms};
+use super::caller::Pending;
 use super::lookup::{Age, Known, Lookup};
 use super::source::{FileSource, Granted, KeySource, Layered, Question, Remote};
 use super::stats::Counters;
@@ -125,9 +126,10 @@ impl Access {
         let organization = check::organization(&granted.record, headers, &self.organization_headers);
         match organization {
             Ok(organization) => {
-                // Only these ask again: about the model, or for more of a budget.
-                let again = (granted.by_model || granted.slice.is_some()).then(|| Box::new(asked.into_owned()));
-                Ok(Caller { age, again, ..Caller::with_key(granted, organization) })
+                // Only these ask again, about the model or for more of a budget, or have something to tell.
+                let is_pending = granted.by_model || granted.slice.is_some() || age == Age::Stale;
+                let pending = is_pending.then(|| Box::new(Pending { question: asked.into_owned(), age }));
+                Ok(Caller { pending, ..Caller::with_key(granted, organization) })
             }
             // The refusal is the key's to answer for; the organization that it named is not.
             Err(reject) => Err(Refused { reject, caller: Some(Caller::with_key(granted, None)) }),
@@ -141,10 +143,8 @@ impl Access {
 
     /// Whether an authority that decides by model lets the caller have this one.
     pub(super) async fn may_have(&self, caller: &mut Caller, model: &str) -> Result<(), Reject> {
-        let (Some(lookup), Some(again), true) = (self.lookup(), &caller.again, caller.is_decided_by_model()) else {
-            return Ok(());
-        };
-        let asked = again.about(model);
+        let (Some(lookup), Some(pending)) = (self.lookup(), &mut caller.pending) else { return Ok(()) };
+        let asked = pending.question.about(model);
         let known = match lookup.cached(&asked) {
             Some(known) => known,
             None => lookup.ask(&asked).await.map_err(|_| Reject::AuthorityUnreachable)?,
@@ -152,7 +152,7 @@ impl Access {
         match known {
             Known::Granted(_, Age::Fresh) => Ok(()),
             Known::Granted(_, Age::Stale) => {
-                caller.age = Age::Stale;
+                pending.age = Age::Stale;
                 Ok(())
             }
             Known::Refused(reject) => Err(reject),
@@ -161,8 +161,8 @@ impl Access {
 
     /// Asks the authority for more of a budget.
     pub(super) async fn ask_for_more(&self, caller: &Caller) -> Result<(), Reject> {
-        let (Some(lookup), Some(again)) = (self.lookup(), &caller.again) else { return Ok(()) };
-        match lookup.ask_again(again).await {
+        let (Some(lookup), Some(pending)) = (self.lookup(), &caller.pending) else { return Ok(()) };
+        match lookup.ask_again(&pending.question).await {
             Ok(Known::Granted(_, Age::Fresh)) => Ok(()),
             Ok(Known::Refused(reject)) => Err(reject),
             // A slice ends by time whether its lender answers or not: more than was lent must not be spent.
@@ -172,8 +172,8 @@ impl Access {
 
     /// As [`Access::ask_for_more`], beside the call.
     pub(super) fn ask_soon(&self, caller: &Caller) {
-        if let (Some(lookup), Some(again)) = (self.lookup(), &caller.again) {
-            lookup.renew_soon(again);
+        if let (Some(lookup), Some(pending)) = (self.lookup(), &caller.pending) {
+            lookup.renew_soon(&pending.question);
         }
     }
 

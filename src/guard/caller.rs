@@ -15,13 +15,16 @@ pub struct Caller {
     pub key: Option<KeyId>,
     /// The organization that pays: the named one, or the record's first.
     pub organization: Option<OrgId>,
-    /// The key's group.
-    pub group: Option<GroupId>,
     pub(super) granted: Option<Arc<Granted>>,
-    /// Whether the authority could be asked in time.
+    /// What admission must know besides, for the few for which it is anything.
+    pub(super) pending: Option<Box<Pending>>,
+}
+
+/// What is still to be asked, and how old what was said is.
+#[derive(Clone)]
+pub(super) struct Pending {
+    pub(super) question: Question<'static>,
     pub(super) age: Age,
-    /// What to ask the authority again, where it must be.
-    pub(super) again: Option<Box<Question<'static>>>,
 }
 
 /// What a request wants, as far as it is known before it is sent.
@@ -46,12 +49,12 @@ pub struct Refused {
 
 impl Caller {
     pub(super) fn anonymous(organization: Option<OrgId>) -> Self {
-        Self { key: None, organization, group: None, granted: None, age: Age::Fresh, again: None }
+        Self { key: None, organization, granted: None, pending: None }
     }
 
     pub(super) fn with_key(granted: &Arc<Granted>, organization: Option<OrgId>) -> Self {
-        let (key, group) = (Some(granted.record.id.clone()), granted.record.group.clone());
-        Self { key, organization, group, granted: Some(Arc::clone(granted)), age: Age::Fresh, again: None }
+        let key = Some(granted.record.id.clone());
+        Self { key, organization, granted: Some(Arc::clone(granted)), pending: None }
     }
 
     pub(super) fn is_anonymous(&self) -> bool {
@@ -65,6 +68,16 @@ impl Caller {
 
     pub(super) fn is_decided_by_model(&self) -> bool {
         self.granted.as_ref().is_some_and(|granted| granted.by_model)
+    }
+
+    /// The key's group.
+    pub fn group(&self) -> Option<&GroupId> {
+        self.granted.as_ref()?.record.group.as_ref()
+    }
+
+    /// Whether the authority could be asked in time.
+    pub(super) fn age(&self) -> Age {
+        self.pending.as_ref().map_or(Age::Fresh, |pending| pending.age)
     }
 
     pub(super) fn granted(&self) -> Option<&Arc<Granted>> {
@@ -92,7 +105,7 @@ impl fmt::Debug for Caller {
         f.debug_struct("Caller")
             .field("key", &self.key)
             .field("organization", &self.organization)
-            .field("group", &self.group)
+            .field("group", &self.group())
             .finish_non_exhaustive()
     }
 }

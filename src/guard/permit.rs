@@ -17,12 +17,14 @@ pub struct Permit {
     caller: Caller,
     reservation: Reservation,
     budget: Option<Hold>,
+    age: Age,
 }
 
 impl Permit {
     pub(super) fn new(caller: Caller, reservation: Reservation, budget: Option<Hold>) -> Self {
         // What was to be asked again has been; the plain key in it is not kept.
-        Self { caller: Caller { again: None, ..caller }, reservation, budget }
+        let age = caller.age();
+        Self { caller: Caller { pending: None, ..caller }, reservation, budget, age }
     }
 
     /// The key record's id; `None` in mode `open`.
@@ -37,7 +39,7 @@ impl Permit {
 
     /// The key's group.
     pub fn group(&self) -> Option<&GroupId> {
-        self.caller.group.as_ref()
+        self.caller.group()
     }
 
     /// The tokens reserved at admission; `None` where no token limit holds.
@@ -76,7 +78,7 @@ impl Permit {
 
     /// What the event should say of the admission.
     pub fn flags(&self) -> impl Iterator<Item = &'static str> {
-        let stale = (self.caller.age == Age::Stale).then_some("guard_stale");
+        let stale = (self.age == Age::Stale).then_some("guard_stale");
         let unpriced = self.budget.as_ref().is_some_and(|budget| budget.is_unpriced).then_some("budget_unpriced");
         stale.into_iter().chain(unpriced)
     }

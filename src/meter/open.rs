@@ -77,7 +77,7 @@ impl Meter {
         let Some(caller) = caller else { return };
         let mut event = self.begin(arrival, ask);
         let data = &mut event.data;
-        name(data, (caller.key.as_ref(), caller.organization.as_ref(), caller.group.as_ref()));
+        name(data, (caller.key.as_ref(), caller.organization.as_ref(), caller.group()));
         data.outcome = Outcome::Rejected;
         data.status = Some(status);
         data.error = Some(Cow::Borrowed(row.code));

@@ -58,7 +58,7 @@ impl Purses {
             // The amount comes with the key's record.
             let budget = Budget { period, amount: NanoUsd(i64::MAX) };
             let purse = Purse::left_by(budget, (line.start, line.spent_nano));
-            self.purses.insert(line.key_id.clone(), Arc::new(Mutex::new(purse)));
+            self.by_key.insert(line.key_id.clone(), Arc::new(Mutex::new(purse)));
         }
         Ok(Kept { path, written: Mutex::new(lines) })
     }
@@ -80,7 +80,7 @@ impl Purses {
             let (start, spent_nano) = purse.left_behind();
             Line { key_id: id.clone(), period: purse.period().as_str().to_owned(), start, spent_nano }
         };
-        let here = self.purses.iter().filter(|entry| lock(entry.value()).keeper == Keeper::Here);
+        let here = self.by_key.iter().filter(|entry| lock(entry.value()).keeper == Keeper::Here);
         let mut lines: Vec<_> = here.map(|entry| line((entry.key(), &lock(entry.value())))).collect();
         lines.sort_unstable_by(|a, b| a.key_id.as_str().cmp(b.key_id.as_str()));
         lines

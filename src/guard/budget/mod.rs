@@ -29,7 +29,7 @@ const PER: i128 = 1_000_000;
 type Shared = Arc<Mutex<Purse>>;
 
 pub(super) struct Purses {
-    purses: DashMap<KeyId, Shared>,
+    by_key: DashMap<KeyId, Shared>,
     prices: ArcSwap<PriceTable>,
     unpriced: Counter,
 }
@@ -44,7 +44,7 @@ pub(super) struct Hold {
 
 impl Purses {
     pub(super) fn new() -> Self {
-        Self { purses: DashMap::new(), prices: ArcSwap::default(), unpriced: Counter::default() }
+        Self { by_key: DashMap::new(), prices: ArcSwap::default(), unpriced: Counter::default() }
     }
 
     pub(super) fn price(&self, prices: Arc<PriceTable>) {
@@ -91,12 +91,12 @@ impl Purses {
 
     /// Every slice that is held, to be given back.
     pub(super) fn slices(&self) -> Vec<Returned> {
-        let lent = self.purses.iter().filter(|entry| lock(entry.value()).holds_loan());
+        let lent = self.by_key.iter().filter(|entry| lock(entry.value()).holds_loan());
         lent.map(|entry| Returned { key_id: entry.key().clone(), used: lock(entry.value()).used() }).collect()
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.purses.len() as u64
+        self.by_key.len() as u64
     }
 
     pub(super) fn unpriced(&self) -> u64 {
@@ -104,12 +104,12 @@ impl Purses {
     }
 
     fn find(&self, id: &KeyId) -> Option<Shared> {
-        self.purses.get(id).map(|purse| Arc::clone(&purse))
+        self.by_key.get(id).map(|purse| Arc::clone(&purse))
     }
 
     fn purse(&self, id: &KeyId, (budget, keeper): (Budget, Keeper), now: Timestamp) -> Shared {
         let made = || Arc::new(Mutex::new(Purse::new(budget, keeper, now)));
-        self.find(id).unwrap_or_else(|| Arc::clone(&self.purses.entry(id.clone()).or_insert_with(made)))
+        self.find(id).unwrap_or_else(|| Arc::clone(&self.by_key.entry(id.clone()).or_insert_with(made)))
     }
 
     /// What a call may cost at most, as far as that can be told; `None` without a price.

@@ -131,9 +131,9 @@ async fn sidecars_together_overspend_a_budget_by_no_more_than_was_on_loan() {
     let now = Timestamp::now();
     let until = Timestamp::from_millis(now.as_millis() + 1000);
     let next = Loan { key: &id, holder: "next", used: None, now, until };
-    let left = (DOLLAR - spent).max(0);
+    let rest = (DOLLAR - spent).max(0);
     let lent = api.store.lend(&next, &budget).await.unwrap();
-    assert!(lent.nano_usd.0 <= left, "{lent:?} is lent of {left}");
+    assert!(lent.nano_usd.0 <= rest, "{lent:?} is lent of {rest}");
     // The events come late and say the same: nothing is counted twice.
     api.store.add_spending(&Payer::Key(id.clone()), now, NanoUsd(spent)).await.unwrap();
     assert_eq!(api.store.lend(&next, &budget).await.unwrap().nano_usd, lent.nano_usd);

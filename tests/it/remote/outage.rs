@@ -104,7 +104,8 @@ async fn within_its_grace_a_key_that_the_authority_refuses_is_refused() {
 /// `TOLLGATE_TEST_FLOOD` sets how many strangers come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_random_keys_leaves_memory_bounded_and_good_keys_unharmed() {
-    let count: usize = std::env::var("TOLLGATE_TEST_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(4_000);
+    #[expect(clippy::disallowed_methods, reason = "a test's own size")]
+    let count = std::env::var("TOLLGATE_TEST_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(4_000_usize);
     let api = Api::new(On::Sqlite).await;
     let upstream = Mock::always(Reply::json(200, "{}")).await;
     api.store.import_key(&by(), &key("good")).await.unwrap();
