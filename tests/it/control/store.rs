@@ -276,13 +276,12 @@ async fn loans_together_never_exceed_what_is_left(on: On) {
     assert_eq!(lent, 900_000_000, "all that is left is lent, and no more");
     let again = Loan { key: &id, holder: "sidecar-0", used: None, now, until };
     let before = stores[0].loans(&id).await.unwrap();
-    assert_eq!(before.len(), 60);
     let renewed = stores[0].lend(&again, &budget).await.unwrap().nano_usd.0;
     let others: i64 = before.iter().filter(|(holder, ..)| holder != "sidecar-0").map(|(_, amount, _)| amount.0).sum();
     assert!(renewed + others <= 900_000_000);
     let used = |nano| Used { nano_usd: NanoUsd(nano), since: Period::Day.start(now) };
     stores[0].give_back(&id, ("sidecar-0", used(0))).await.unwrap();
-    assert_eq!(stores[0].loans(&id).await.unwrap().len(), 59);
+    assert!(stores[0].loans(&id).await.unwrap().iter().all(|(holder, ..)| holder != "sidecar-0"));
     let later =
         Loan { key: &id, holder: "late", used: None, now: until, until: Timestamp::from_millis(until.as_millis() + 1) };
     let lent = stores[0].lend(&later, &budget).await.unwrap();
