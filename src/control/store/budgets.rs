@@ -5,6 +5,7 @@ use sqlx::Row;
 
 use super::change::{Change, Entry};
 use super::limits::{millis, moment};
+use super::spending::Spending;
 use super::{By, Payer, Result, Store, StoreError};
 use crate::types::{Budget, KeyId, NanoUsd, Period, Timestamp};
 
@@ -23,28 +24,13 @@ impl Store {
         change.commit(Entry { action: "budget.set", subject: key.as_str(), detail }).await
     }
 
-    /// Adds what was spent at a moment, to every period that holds it. For the ledger, which sees to it that nothing is
-    /// added twice; atomic with what else runs on the connection.
-    pub async fn spend(
-        connection: &mut sqlx::AnyConnection,
-        (payer, at): (&Payer, Timestamp),
-        amount: NanoUsd,
-    ) -> Result<()> {
-        let text = "INSERT INTO spend (payer_kind, payer_id, period, start_ms, spent_nano) VALUES ($1, $2, $3, $4, $5) \
-                    ON CONFLICT (payer_kind, payer_id, period, start_ms) \
-                    DO UPDATE SET spent_nano = spend.spent_nano + excluded.spent_nano";
-        let (kind, id) = payer.columns();
-        for period in Period::ALL {
-            let query = sqlx::query(text).bind(kind).bind(id).bind(period.as_str()).bind(millis(period.start(at)));
-            query.bind(amount.0).execute(&mut *connection).await?;
-        }
-        Ok(())
-    }
-
-    /// As [`Store::spend`], in a transaction of its own.
+    /// Charges a payer with what was spent at a moment: in every period that holds it, and its balance with what its
+    /// budget does not cover. The ledger does the same with a batch of events at a time.
     pub async fn add_spending(&self, payer: &Payer, at: Timestamp, amount: NanoUsd) -> Result<()> {
         let mut transaction = self.write.begin_with(self.backend.begin()).await?;
-        Self::spend(&mut transaction, (payer, at), amount).await?;
+        let mut spending = Spending::default();
+        spending.add(payer, at, amount);
+        spending.write(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -73,7 +59,7 @@ impl Store {
         let query = query.bind(millis(budget.period.start(loan.now))).bind(loan.holder).bind(millis(loan.now));
         let row = query.fetch_one(&mut *transaction).await?;
         let (spent, balance, lent): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let free = budget.amount.0.saturating_sub(spent).saturating_add(balance).saturating_sub(lent).max(0);
+        let free = budget.amount.0.saturating_sub(spent).max(0).saturating_add(balance).saturating_sub(lent).max(0);
         let part = if free <= LEAST { free } else { (free / 10).max(LEAST) };
         let text = "INSERT INTO leases (payer_kind, payer_id, holder, amount_nano, expires_ms) \
                     VALUES ('key', $1, $2, $3, $4) ON CONFLICT (payer_kind, payer_id, holder) \

@@ -16,6 +16,7 @@ mod deployments;
 mod error;
 mod groups;
 mod keys;
+pub mod ledger;
 mod limits;
 mod listing;
 mod migrate;
@@ -24,9 +25,11 @@ mod organizations;
 mod permissions;
 mod record;
 mod revocations;
+mod spending;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod users;
 
 use std::fmt;
@@ -50,6 +53,7 @@ pub use permissions::Holder;
 pub use record::Found;
 pub use revocations::Revocation;
 pub use standing::{Asked, Membership, ModelStanding, Standing};
+pub use usage::{Grouping, UsageAsked, UsageRow};
 pub use users::{Plan, User};
 
 /// What every function of the store answers.
