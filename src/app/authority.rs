@@ -97,11 +97,11 @@ impl Authority {
 
     /// Brings its counts to `/metrics`.
     pub(super) fn observe(&self, metrics: &Metrics, spool: &Spool) -> Result<()> {
-        self.1.observe(metrics, spool)?;
         const ANSWERS: Family = ("tollgate_guard_api_answers_total", "Answers of the guard API.", Kind::Counter);
         const REPORTED: Family =
             ("tollgate_guard_api_reported_total", "Usage events that callers reported.", Kind::Counter);
         const STREAMS: Family = ("tollgate_guard_api_revocation_streams", "Open streams of revocations.", Kind::Gauge);
+        self.1.observe(metrics, spool)?;
         let control = Arc::downgrade(&self.0);
         let observed = Observed::new(&[(ANSWERS, Some("result")), (REPORTED, None), (STREAMS, None)], move || {
             let Some(control) = control.upgrade() else { return Vec::new() };

@@ -57,11 +57,16 @@ struct UsageFacts {
 
 #[derive(Default, Deserialize)]
 struct Tokens {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
+    #[serde(rename = "input_tokens")]
+    input: Option<u64>,
+    #[serde(rename = "output_tokens")]
+    output: Option<u64>,
+    #[serde(rename = "cache_read_tokens")]
+    cache_read: Option<u64>,
+    #[serde(rename = "cache_write_tokens")]
+    cache_write: Option<u64>,
+    #[serde(rename = "reasoning_tokens")]
+    reasoning: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -117,17 +122,17 @@ fn usage(event: &Envelope<'_>, at: Timestamp) -> Result<Charge, &'static str> {
     }
     let rejected = facts.outcome == "rejected";
     let failed = facts.outcome == "upstream_error";
-    let used = facts.usage.input_tokens.max(facts.usage.output_tokens).is_some_and(|tokens| tokens > 0);
+    let used = facts.usage.input.max(facts.usage.output).is_some_and(|tokens| tokens > 0);
     let totals = Totals {
         requests: i64::from(!rejected),
         errors: i64::from(failed),
         rejected: i64::from(rejected),
         unpriced: i64::from(used && !rejected && facts.cost.is_none()),
-        input_tokens: tokens(facts.usage.input_tokens)?,
-        output_tokens: tokens(facts.usage.output_tokens)?,
-        cache_read_tokens: tokens(facts.usage.cache_read_tokens)?,
-        cache_write_tokens: tokens(facts.usage.cache_write_tokens)?,
-        reasoning_tokens: tokens(facts.usage.reasoning_tokens)?,
+        input_tokens: tokens(facts.usage.input)?,
+        output_tokens: tokens(facts.usage.output)?,
+        cache_read_tokens: tokens(facts.usage.cache_read)?,
+        cache_write_tokens: tokens(facts.usage.cache_write)?,
+        reasoning_tokens: tokens(facts.usage.reasoning)?,
         cost: NanoUsd(cost),
     };
     // A model that answered nothing is a name that any caller may make up: it gets no row of its own.

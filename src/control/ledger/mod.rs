@@ -38,7 +38,13 @@ struct Books {
 
 impl Books {
     fn open(database: &Database) -> Result<Self, StoreError> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(sqlx::Error::Io)?;
+        // A worker of its own: what connections do when they are let go of must not wait for the next batch.
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("ledger-io")
+            .enable_all()
+            .build()
+            .map_err(sqlx::Error::Io)?;
         let store = runtime.block_on(Store::open(database))?;
         Ok(Self { runtime, store })
     }
