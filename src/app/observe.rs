@@ -20,6 +20,7 @@ const GAUGE: Kind = Kind::Gauge;
 pub(super) fn all(metrics: &Metrics, parts: (&Arc<Proxy>, &Spool, &Sinks), listener: &Listener) -> Result<()> {
     let (proxy, spool, sinks) = parts;
     metrics.observe(of_guard(proxy)?)?;
+    metrics.observe(of_events(spool)?)?;
     metrics.observe(of_spool(spool)?)?;
     metrics.observe(of_sinks(sinks)?)?;
     metrics.observe(of_listener(listener)?)?;
@@ -75,27 +76,14 @@ fn of_guard(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
     })
 }
 
-fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
+/// What became of the numbers given out; the README says which of these add up.
+fn of_events(spool: &Spool) -> Result<Observed, prometheus::Error> {
     const EVENTS: Family = ("tollgate_events_total", "Usage events by how far they have come.", COUNTER);
-    const BYTES: Family = ("tollgate_spool_bytes", "Bytes that the spool takes on disk.", GAUGE);
-    const OLDEST: Family = (
-        "tollgate_spool_oldest_event_timestamp_seconds",
-        "When the oldest event was made that is not delivered; 0 when there is none.",
-        GAUGE,
-    );
-    const OPEN: Family = ("tollgate_spool_open_tickets", "Requests whose event is begun and not finished.", GAUGE);
     const RECOVERED: Family = (
         "tollgate_spool_recovered_total",
         "Events that an earlier process left unfinished and this one recovered.",
         COUNTER,
     );
-    const DAMAGED: Family = ("tollgate_spool_damaged_total", "Damaged places found in the spool.", COUNTER);
-    const SYNC: Family =
-        ("tollgate_spool_sync_failures_total", "Groups of records that could not be made durable.", COUNTER);
-    const POISONED: Family =
-        ("tollgate_spool_poisoned_segments_total", "Segments that could not be synced and were written anew.", COUNTER);
-    const SKIPPED: Family =
-        ("tollgate_spool_progress_skipped_total", "Snapshots of running answers left out for want of room.", COUNTER);
     const LOSSES: Family = ("tollgate_spool_loss_events_total", "Events that tell of missing usage events.", COUNTER);
     const NUMBERS: Family = ("tollgate_spool_numbers_total", "Event numbers given out.", COUNTER);
     const PENDING: Family =
@@ -107,22 +95,8 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
         "Events that damage to the spool took before they were delivered.",
         COUNTER,
     );
-    let families = [
-        (EVENTS, Some("state")),
-        (BYTES, None),
-        (OLDEST, None),
-        (OPEN, None),
-        (RECOVERED, None),
-        (DAMAGED, None),
-        (SYNC, None),
-        (POISONED, None),
-        (SKIPPED, None),
-        (LOSSES, None),
-        (NUMBERS, None),
-        (PENDING, None),
-        (INHERITED, None),
-        (SPOILED, None),
-    ];
+    let rest = [RECOVERED, LOSSES, NUMBERS, PENDING, INHERITED, SPOILED].map(|family| (family, None));
+    let families: Vec<_> = std::iter::once((EVENTS, Some("state"))).chain(rest).collect();
     let spool = spool.clone();
     Observed::new(&families, move || {
         let stats = spool.stats();
@@ -130,23 +104,45 @@ fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
             labelled(0, ("state", "committed"), stats.committed),
             labelled(0, ("state", "delivered"), stats.delivered),
             labelled(0, ("state", "dropped"), stats.dropped),
-            plain(1, stats.bytes),
-            Sample {
-                family: 2,
-                label: None,
-                value: stats.oldest_undelivered.map_or(0.0, |oldest| oldest.as_millis() as f64 / 1e3),
-            },
-            plain(3, stats.open),
-            plain(4, stats.recovered),
-            plain(5, stats.damaged),
-            plain(6, stats.sync_failures),
-            plain(7, stats.poisoned),
-            plain(8, stats.progress_skipped),
-            plain(9, stats.losses),
-            plain(10, stats.given_out),
-            plain(11, stats.pending),
-            plain(12, stats.inherited),
-            plain(13, stats.spoiled),
+            plain(1, stats.recovered),
+            plain(2, stats.losses),
+            plain(3, stats.given_out),
+            plain(4, stats.pending),
+            plain(5, stats.inherited),
+            plain(6, stats.spoiled),
+        ]
+    })
+}
+
+/// How the log itself fares.
+fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
+    const BYTES: Family = ("tollgate_spool_bytes", "Bytes that the spool takes on disk.", GAUGE);
+    const OLDEST: Family = (
+        "tollgate_spool_oldest_event_timestamp_seconds",
+        "When the oldest event was made that is not delivered; 0 when there is none.",
+        GAUGE,
+    );
+    const OPEN: Family = ("tollgate_spool_open_tickets", "Requests whose event is begun and not finished.", GAUGE);
+    const DAMAGED: Family = ("tollgate_spool_damaged_total", "Damaged places found in the spool.", COUNTER);
+    const SYNC: Family =
+        ("tollgate_spool_sync_failures_total", "Groups of records that could not be made durable.", COUNTER);
+    const POISONED: Family =
+        ("tollgate_spool_poisoned_segments_total", "Segments that could not be synced and were written anew.", COUNTER);
+    const SKIPPED: Family =
+        ("tollgate_spool_progress_skipped_total", "Snapshots of running answers left out for want of room.", COUNTER);
+    let families = [BYTES, OLDEST, OPEN, DAMAGED, SYNC, POISONED, SKIPPED].map(|family| (family, None));
+    let spool = spool.clone();
+    Observed::new(&families, move || {
+        let stats = spool.stats();
+        let oldest = stats.oldest_undelivered.map_or(0.0, |oldest| oldest.as_millis() as f64 / 1e3);
+        vec![
+            plain(0, stats.bytes),
+            Sample { family: 1, label: None, value: oldest },
+            plain(2, stats.open),
+            plain(3, stats.damaged),
+            plain(4, stats.sync_failures),
+            plain(5, stats.poisoned),
+            plain(6, stats.progress_skipped),
         ]
     })
 }

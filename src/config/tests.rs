@@ -296,7 +296,7 @@ upstreams:
   - { name: a, url: http://a, credential: { value: sk-hunter2 } }
   - { name: b, url: http://b, match: { models: [b] } }
 guard: { mode: open, keys: { file: keys.yaml } }
-control: { database: sqlite://x }
+control: { database: postgres://t:hunter2@db/x }
 ";
     let loaded = load(&written(&directory, text)).unwrap();
     let found = warnings(&loaded).join("\n").replace(&format!("{}/", directory.path().display()), "");
@@ -305,7 +305,7 @@ tollgate.yaml:1:1: everyone who reaches 0.0.0.0:4141 may call, without a key and
 tollgate.yaml:3:52: upstreams[0].credential.value: the secret stands in the configuration itself. Write { env: NAME } or { file: PATH }.
 tollgate.yaml:4:5: upstreams[1]: it gets no request, because 'a' before it takes them all. Put it first, or give the other a 'match'.
 tollgate.yaml:5:28: guard.keys: with mode 'open' no key is asked for. Set mode: keys, or take the keys out.
-tollgate.yaml:6:10: control: the control plane is not in this version yet, and this has no effect. Take it out.";
+tollgate.yaml:6:22: control.database: the password stands in the configuration itself. Write { env: NAME } or { file: PATH } for the whole URL.";
     assert_eq!(found, want);
 
     let loaded = load(&written(&directory, "upstreams: [{ url: http://a }]\nguard: { keys: { file: keys.yaml } }\n"));

@@ -18,6 +18,7 @@ const REASONS_MAX: usize = 16;
 
 /// The accumulator of one answer.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 pub struct Reading {
     /// The model that the answer names; the first name that is not empty.
     pub model_served: Option<String>,

@@ -100,6 +100,7 @@ where
         let takeover = Takeover::default();
         let service = service_fn(|mut request: Request<Incoming>| {
             if request.headers().contains_key(UPGRADE) {
+                #[expect(clippy::disallowed_methods, reason = "a request is all that hyper hands to a service")]
                 request.extensions_mut().insert(takeover.clone());
             }
             let flight = activity.begin(request.version());

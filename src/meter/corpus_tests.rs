@@ -141,11 +141,6 @@ fn at_random(bytes: &[u8]) -> Vec<&[u8]> {
     chunks
 }
 
-/// Moonshot states 10 cached tokens here beside the usual details, Anthropic 139 tokens of thinking; the expectation
-/// leaves them out, we report them.
-const REPORTS_MORE: [&str; 2] =
-    ["moonshotai/moonshotai-reasoning.json", "anthropic/anthropic-claude-opus-5-reasoning-high.1.json"];
-
 fn check(folder: &Path, file: &str, entry: &Expected) {
     let wire = wire(&folder.join(file), entry);
     let events = wire.split_inclusive(|byte| *byte == b'\n');
@@ -162,10 +157,14 @@ fn check(folder: &Path, file: &str, entry: &Expected) {
         let counts = (usage.input_tokens, usage.output_tokens, usage.total_tokens);
         let total = entry.provider_total.unwrap_or(entry.input + entry.output);
         assert_eq!(counts, (Some(entry.input), Some(entry.output), Some(total)), "{file} {how}");
-        assert_eq!(usage.cache_write_tokens, entry.cache_write, "{file} {how}: cache write");
-        if !REPORTS_MORE.contains(&file) {
-            assert_eq!(usage.reasoning_tokens, entry.reasoning, "{file} {how}: reasoning");
-            assert_eq!(usage.cache_read_tokens, entry.cache_read, "{file} {how}: cache read");
+        // Some recordings state more than is expected of them; what is expected is there.
+        let parts = [
+            (usage.cache_write_tokens, entry.cache_write, "cache write"),
+            (usage.reasoning_tokens, entry.reasoning, "reasoning"),
+            (usage.cache_read_tokens, entry.cache_read, "cache read"),
+        ];
+        for (found, expected, part) in parts {
+            assert!(expected.is_none() || found == expected, "{file} {how}: {part} is {found:?}, not {expected:?}");
         }
         assert_eq!(reading.flags().names().next(), None, "{file} {how}: nothing is odd");
         let named = !NAMELESS.contains(&entry.dialect.as_str());
@@ -178,7 +177,9 @@ fn check(folder: &Path, file: &str, entry: &Expected) {
     texts.dedup();
     assert_eq!(texts.len(), 1, "{file}: the same text however it was cut");
     // A whole answer that reports its usage need not be read for its text.
-    assert!(entry.kind == Kind::Body || !texts.concat().is_empty(), "{file}: a stream's text");
+    // A refusal or a picture may come without a word.
+    let silent = entry.kind == Kind::Body || file.contains("refusal") || file.contains("image-generation");
+    assert!(silent || !texts.concat().is_empty(), "{file}: a stream's text");
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl Meter {
             datacontenttype: Cow::Borrowed("application/json"),
             data,
         };
-        let commit = settle(&self.spool, &mut event).unwrap_or_else(|| Ok(Commit::ready()))?;
+        // Without its record there is nothing to report as recorded.
+        let commit = settle(&self.spool, &mut event).unwrap_or(Err(SpoolFull))?;
         self.count_reported(&event.data);
         log::request(&event);
         Ok(commit)

@@ -71,7 +71,9 @@ fn begin(config: &config::Spool, directory: Directory, lock: Lock) -> io::Result
     let id = take_id(&directory)?;
     let epoch = next_epoch(&directory, id)?;
     let mut found = recovery::recover(&directory, id)?;
-    given::load(&directory, id).iter().for_each(|noted| found.accounts.noted(noted));
+    for noted in given::load(&directory, id) {
+        found.accounts.noted(&noted);
+    }
     directory.begin_epoch(epoch)?;
     let active = Segment::create(&directory, id, SegmentId { epoch, number: 1 })?;
     // Not all of it, so that a process with little to do stays small.

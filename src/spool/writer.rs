@@ -3,6 +3,8 @@
 //! Everything here happens under one mutex and does no I/O: an append is a copy into mapped memory. Making, deleting,
 //! syncing and reading segments happen elsewhere, without the mutex.
 
+mod requests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ages::Ages;
 use super::balance::Balance;
 use super::disk::File;
-use super::loss::LOSS_SHARE;
 use super::numbering::Numbering;
 use super::position::Position;
-use super::record::{self, CARRIED, Head, Kind};
-use super::room::{RECORD_SHARE, Room, TICKET_SHARE};
+use super::record::{self, Head, Kind};
+use super::room::Room;
 use super::segment::{HEADER_BYTES, Segment, SegmentId};
 use super::segments::{Info, Segments};
 use super::unsynced::{Kept, Unsynced};
@@ -135,91 +136,9 @@ impl Log {
         }
     }
 
-    /// Gives out the next number without room for a record.
-    pub(super) fn drop_next(&mut self) -> u64 {
-        let number = self.numbering.give();
-        self.without_record(number);
-        number
-    }
-
-    /// A number that was given out has no record and will have none.
-    pub(super) fn without_record(&mut self, number: u64) {
-        self.balance.dropped += 1;
-        self.numbering.without_record(number);
-    }
-
-    /// Gives out the next number and reserves room for its two records.
-    pub(super) fn reserve(&mut self) -> u64 {
-        self.reserved += TICKET_SHARE;
-        self.tickets += 1;
-        self.numbering.give_bare()
-    }
-
-    /// Gives out the next number with its INTENT, and reserves room for its FINAL; `fit` must have said yes.
-    pub(super) fn begin(&mut self, payload: Vec<u8>) -> u64 {
-        let number = self.numbering.next();
-        self.append(self.head(Kind::Intent, number), &[&payload]);
-        self.remember(number, payload);
-        self.reserved += RECORD_SHARE;
-        self.tickets += 1;
-        self.numbering.give()
-    }
-
-    /// Gives out the next number with its FINAL; `fit` must have said yes.
-    pub(super) fn settle(&mut self, payload: &[u8], now_ms: u64) -> u64 {
-        self.complete(self.head(Kind::Final, self.numbering.next()), &[payload], now_ms);
-        self.numbering.give()
-    }
-
-    /// What must be free for a ticket to be given out: also what has to be reported before.
-    pub(super) fn ticket_share(&self) -> u64 {
-        TICKET_SHARE + LOSS_SHARE * self.numbering.unreported().ranges().count() as u64
-    }
-
-    /// Whether something was dropped and is not reported.
-    pub(super) fn owes_reports(&self) -> bool {
-        self.numbering.unreported().ranges().next().is_some()
-    }
-
     /// Makes sure that a record of so many bytes fits into the active segment; false if a segment must be made first.
     pub(super) fn fit(&mut self, bytes: usize) -> bool {
         (!self.poisoned && self.at + bytes <= self.active.bytes) || self.roll()
-    }
-
-    /// Appends an INTENT; `fit` must have said yes.
-    pub(super) fn intend(&mut self, number: u64, payload: Vec<u8>) {
-        self.append(self.head(Kind::Intent, number), &[&payload]);
-        self.numbering.covered(number);
-        self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
-        self.remember(number, payload);
-    }
-
-    /// Appends a PROGRESS, which takes the INTENT's place; `fit` must have said yes.
-    pub(super) fn progress(&mut self, number: u64, payload: Vec<u8>) {
-        self.append(self.head(Kind::Progress, number), &[&payload]);
-        self.forget(number);
-        self.remember(number, payload);
-    }
-
-    /// Ends a ticket whose INTENT was written; its INTENT's payload.
-    pub(super) fn finish_intended(&mut self, number: u64) -> Option<Vec<u8>> {
-        self.tickets -= 1;
-        self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
-        self.forget(number)
-    }
-
-    /// Ends a ticket whose FINAL could not be written: its INTENT stays open, for the next start to publish.
-    pub(super) fn abandon(&mut self) {
-        self.tickets -= 1;
-        self.balance.dropped += 1;
-        self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
-    }
-
-    /// Ends a ticket without an INTENT.
-    pub(super) fn finish_plain(&mut self, number: u64) {
-        self.numbering.covered(number);
-        self.tickets -= 1;
-        self.reserved = self.reserved.saturating_sub(TICKET_SHARE);
     }
 
     /// Appends a FINAL; `fit` must have said yes.
@@ -255,14 +174,6 @@ impl Log {
             self.unsynced.keep(Kept { segment: self.active.id, end, head, payload: payload.concat().into() });
         }
         end
-    }
-
-    /// Copies an open INTENT of an old segment into the active one; `fit` must have said yes.
-    pub(super) fn carry(&mut self, number: u64) {
-        let Some(payload) = self.forget(number) else { return };
-        let head = Head { flags: CARRIED, ..self.head(Kind::Intent, number) };
-        self.append(head, &[&payload]);
-        self.remember(number, payload);
     }
 
     /// The head of a record of this process.

@@ -174,7 +174,7 @@ async fn a_stream_that_the_upstream_leaves_unfinished_ends_in_an_error_event_and
         ("silence", "upstream_timeout", "The upstream fell silent before its answer was whole."),
     ] {
         let reply = Reply::head(200, "text/event-stream").chunk(CONTENT).pause(Duration::from_millis(50));
-        let reply = if ending == "reset" { reply.reset() } else { reply.pause(Duration::from_secs(60)) };
+        let reply = if ending == "reset" { reply.reset() } else { reply.pause(Duration::from_mins(1)) };
         let upstream = Mock::always(reply).await;
         let world = World::before(&upstream).upstream("  timeouts: { idle: 300ms }\n").start().await;
         let (read, broken) = read_until_cut(&mut world.chat(None, &chat(true)).await).await;
@@ -236,7 +236,7 @@ async fn anthropic_ollama_and_http2_clients_are_told_in_their_own_way() {
 #[tokio::test]
 async fn a_stream_cut_by_our_own_end_says_so() {
     let upstream =
-        Mock::always(Reply::head(200, "text/event-stream").chunk(CONTENT).pause(Duration::from_secs(60))).await;
+        Mock::always(Reply::head(200, "text/event-stream").chunk(CONTENT).pause(Duration::from_mins(1))).await;
     let world = World::before(&upstream).start().await;
     let mut got = world.chat(None, &chat(true)).await;
     assert_eq!(got.piece().await.unwrap().unwrap(), CONTENT);

@@ -25,36 +25,56 @@ fn events(spool: &str) -> String {
     format!("events: {{ spool: {spool}, file: {{ path: usage.jsonl }} }}")
 }
 
+/// Requests that have begun and not ended, and the connections that they are on.
+#[derive(Default)]
+struct Open {
+    clients: Vec<Client>,
+    answers: Vec<Got>,
+}
+
+/// Requests on one connection.
+const TOGETHER: usize = 50;
+
 /// Opens requests, each on its way and none ended, until one is refused or `most` are.
-async fn open_until_full(world: &World, most: usize) -> (Vec<(Client, Got)>, Option<Got>) {
-    let mut open = Vec::new();
-    while open.len() < most {
-        let mut client = world.client().await;
+async fn open_until_full(world: &World, most: usize) -> (Open, Option<Got>) {
+    let mut open = Open::default();
+    while open.answers.len() < most {
+        if open.answers.len().is_multiple_of(TOGETHER) {
+            open.clients.push(Client::connect_h2(world.address).await);
+            assert_balanced(world).await;
+        }
+        let client = open.clients.last_mut().unwrap();
         let got = client.post("/v1/chat/completions", None, chat(false)).await;
         if got.status != 200 {
             return (open, Some(got));
         }
-        open.push((client, got));
-        if open.len() % 50 == 0 {
-            assert_balanced(world).await;
-        }
+        open.answers.push(got);
     }
     (open, None)
 }
 
-async fn finish(open: Vec<(Client, Got)>, gate: &Notify) {
+async fn finish(open: Open, gate: &Notify) {
     let mut reading = tokio::task::JoinSet::new();
-    for (client, got) in open {
-        reading.spawn(async move {
-            assert_eq!(got.bytes().await, ANSWER);
-            drop(client);
-        });
+    for got in open.answers {
+        reading.spawn(async move { assert_eq!(got.bytes().await, ANSWER) });
     }
     while !reading.is_empty() {
         gate.notify_waiters();
         let _ =
             tokio::time::timeout(std::time::Duration::from_millis(20), reading.join_next()).await.map(Option::unwrap);
     }
+    drop(open.clients);
+}
+
+/// One such test at a time, for each holds thousands of connections.
+static FILLING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Nothing is lost where it is not allowed: the test says so then.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    FILLING.lock().await
 }
 
 /// Whether what went in is what went out and what waits, in one reading of the metrics.
@@ -95,7 +115,7 @@ async fn refuses_and_comes_back(world: World, gate: &Notify) {
     let seconds: u64 = refused.header("retry-after").expect("when to come again").parse().unwrap();
     assert!(seconds > 0);
     assert_eq!(ready(&world).await, 503, "new work could not be recorded");
-    let count = open.len();
+    let count = open.answers.len();
     assert!(count > 100, "{count} requests were let in");
     finish(open, gate).await;
     assert_balanced(&world).await;
@@ -125,6 +145,7 @@ async fn eventually_ready(world: &World) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spool_at_its_bound_refuses_and_comes_back_with_all_its_events() {
+    let _one = alone().await;
     let (upstream, gate) = gated().await;
     let world = World::before(&upstream).with(&events(&format!("{{ dir: spool, max_bytes: {LEAST} }}"))).start().await;
     refuses_and_comes_back(world, &gate).await;
@@ -149,6 +170,7 @@ impl Drop for Tmpfs {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_and_comes_back_with_all_its_events() {
+    let _one = alone().await;
     let Some(disk) = Tmpfs::new("size=9m") else {
         println!("left out: no file system can be mounted here");
         return;
@@ -161,30 +183,32 @@ async fn a_full_disk_refuses_and_comes_back_with_all_its_events() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_dropped_by_choice_is_told_and_counted() {
+    let _one = alone().await;
     let (upstream, gate) = gated().await;
     let spool = format!("{{ dir: spool, max_bytes: {LEAST}, when_full: drop }}");
     let world = World::before(&upstream).with(&events(&spool)).start().await;
-    let mut open = Vec::new();
+    let mut open = Open::default();
     let dropped = "tollgate_events_total{state=\"dropped\"}";
     while world.metric(dropped).await == 0 {
         let (more, refused) = open_until_full(&world, 50).await;
         assert!(refused.is_none(), "nobody is refused");
-        open.extend(more);
+        open.clients.extend(more.clients);
+        open.answers.extend(more.answers);
     }
     assert_eq!(ready(&world).await, 200);
-    let (count, lost) = (open.len(), world.metric(dropped).await as usize);
+    let (count, lost) = (open.answers.len(), world.metric(dropped).await as usize);
     finish(open, &gate).await;
     let events = world.events(count - lost + 1).await;
     assert_balanced(&world).await;
     let told = of_kind(&events, "dev.tollgate.loss.v1");
     assert_eq!((of_kind(&events, "dev.tollgate.usage.v1").len(), told.len()), (count - lost, 1));
-    let (first, last) = (told[0]["data"]["first"].as_u64().unwrap(), told[0]["data"]["last"].as_u64().unwrap());
-    assert_eq!((first as usize, last as usize), (count - lost + 1, count));
+    let (from, to) = (told[0]["data"]["first"].as_u64().unwrap(), told[0]["data"]["last"].as_u64().unwrap());
+    assert_eq!((from as usize, to as usize), (count - lost + 1, count));
     let file = world.dir.path().join("usage.jsonl");
     let audited = tollgate(&["audit", "--json", "--file", file.to_str().unwrap()], world.dir.path());
     assert_eq!(audited.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&audited.stdout).unwrap();
-    assert_eq!(report["epochs"][0]["lost"]["ranges"], serde_json::json!([[first, last]]), "{report}");
+    assert_eq!(report["epochs"][0]["lost"]["ranges"], serde_json::json!([[from, to]]), "{report}");
     assert_eq!((report["missing"].as_u64(), report["unreadable"].as_u64()), (Some(0), Some(0)), "{report}");
     world.stop().await;
 }

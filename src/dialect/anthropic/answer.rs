@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::usage::UsageObject;
 use crate::dialect::scan::{Raw, part, string};
-use crate::dialect::{Flags, Reading, lenient};
+use crate::dialect::{Counts, Flags, Reading, lenient};
 
 /// An event, a whole message, or a completion: `type` says which.
 #[derive(Deserialize)]
@@ -115,12 +115,12 @@ fn start(answer: &Answer<'_>, reading: &mut Reading) {
     (reading.done, reading.may_go_on) = (false, false);
     let Some(message) = part::<Message<'_>>(answer.message, reading) else { return };
     reading.served(lenient::text(message.model));
-    take_usage(message.usage, reading);
+    take_usage(message.usage, UsageObject::first, reading);
     reading.finished(lenient::text(message.stop_reason));
 }
 
 fn delta(answer: &Answer<'_>, reading: &mut Reading) {
-    take_usage(answer.usage, reading);
+    take_usage(answer.usage, UsageObject::counts, reading);
     if let Some(delta) = part::<Delta<'_>>(answer.delta, reading) {
         reading.finished(lenient::text(delta.stop_reason));
     }
@@ -135,7 +135,7 @@ fn stop(reading: &mut Reading) {
 /// A whole message, a completion (each piece of a streamed one looks alike), or an error.
 fn whole(answer: &Answer<'_>, reading: &mut Reading) {
     reading.served(lenient::text(answer.model));
-    take_usage(answer.usage, reading);
+    take_usage(answer.usage, UsageObject::first, reading);
     if let Some(error) = answer.error.filter(|error| error.get() != "null") {
         reading.failed(error_code(error));
     }
@@ -153,10 +153,10 @@ fn whole(answer: &Answer<'_>, reading: &mut Reading) {
     }
 }
 
-fn take_usage(raw: Raw<'_>, reading: &mut Reading) {
+fn take_usage(raw: Raw<'_>, counts: fn(&UsageObject) -> Counts, reading: &mut Reading) {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return };
     match lenient::whole_object::<UsageObject>(raw.get().as_bytes()) {
-        Some(usage) => reading.reported(&usage.counts(), raw),
+        Some(usage) => reading.reported(&counts(&usage), raw),
         None => reading.flag(Flags::METER_ERROR),
     }
 }

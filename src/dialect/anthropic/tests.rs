@@ -155,7 +155,7 @@ fn a_whole_answer_reports_searches_thinking_and_its_own_object() {
         "iterations":[{"type":"message","input_tokens":700,"output_tokens":800}]}}"#;
     let seen = usage(&read(&[body]));
     assert_eq!((seen.input_tokens, seen.output_tokens), (Some(5), Some(9)), "iterations are not added");
-    assert_eq!((seen.reasoning_tokens, seen.searches, seen.cache_read_tokens), (Some(4), Some(2), None));
+    assert_eq!((seen.reasoning_tokens, seen.searches, seen.cache_read_tokens), (Some(4), Some(2), Some(0)));
     assert!(seen.raw.unwrap().get().starts_with(r#"{"input_tokens":5,"output_tokens":9,"#));
 }
 

@@ -47,6 +47,14 @@ struct ServerToolUse {
 }
 
 impl UsageObject {
+    /// Its numbers, in a report that is the first of its message. Cached tokens are counted apart from `input_tokens`, so a
+    /// message that reports input and no cached tokens has none.
+    pub(super) fn first(&self) -> Counts {
+        let counts = self.counts();
+        let none = counts.input.map(|_| 0);
+        Counts { cache_read: counts.cache_read.or(none), cache_write: counts.cache_write.or(none), ..counts }
+    }
+
     /// Its numbers.
     pub(super) fn counts(&self) -> Counts {
         Counts {

@@ -119,12 +119,9 @@ impl Responses {
             return delta(kind, data, reading);
         }
         match kind {
-            b"response.created" | b"response.queued" | b"response.in_progress" => {
-                // The three repeat one object, which may be long.
-                if reading.model_served.is_none() {
-                    self.within(data, reading);
-                }
-            }
+            // The three repeat one object, which may be long.
+            b"response.created" | b"response.queued" | b"response.in_progress" if reading.model_served.is_some() => {}
+            b"response.created" | b"response.queued" | b"response.in_progress" => self.within(data, reading),
             b"response.completed" | b"response.incomplete" | b"response.failed" | b"response.cancelled" => {
                 self.within(data, reading);
                 reading.done = true;

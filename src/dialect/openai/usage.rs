@@ -77,6 +77,7 @@ struct Charge {
 
 /// What llama.cpp's server adds to its answers. What it had in its cache is not in `prompt_n`.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 pub(super) struct Timings {
     #[serde(default, deserialize_with = "lenient::count")]
     prompt_n: Option<u64>,

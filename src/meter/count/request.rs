@@ -25,7 +25,7 @@ pub(super) fn count(subject: Subject, body: &[u8], counter: &mut Counter) -> Opt
 fn field(subject: Subject, (name, value): (&str, &RawValue), counter: &mut Counter) -> bool {
     match name {
         "messages" | "contents" | "chat_history" => {
-            list(value, counter, |message, counter| block::message(message, counter));
+            list(value, counter, block::message);
         }
         // Cohere's last message.
         "message" => lone("user", value, counter),

@@ -10,6 +10,7 @@ const KEPT: usize = 64 * 1024;
 
 /// One direction's reader. Its `Debug` shows no content.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 pub(super) struct Frames {
     head: Vec<u8>,
     frame: Option<Frame>,
@@ -159,7 +160,7 @@ mod tests {
         match content.len() {
             short @ 0..126 => wire.push(short as u8 | bit),
             middle @ 126..65536 => {
-                wire.push(126 | bit);
+                wire.push(0x7e | bit);
                 wire.extend((middle as u16).to_be_bytes());
             }
             long => {

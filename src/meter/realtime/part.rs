@@ -72,9 +72,8 @@ impl Draft {
         data.cost = price::cost(&self.meter.catalog.load().prices, models.0, models.1, &bill);
         data.usage = usage;
         event.time = part.time;
-        let commit = match settle(&self.meter.spool, &mut event) {
-            Some(Ok(commit)) => commit,
-            Some(Err(_)) | None => return self.take_over(&event.data.usage),
+        let Some(Ok(commit)) = settle(&self.meter.spool, &mut event) else {
+            return self.take_over(&event.data.usage);
         };
         self.report_part(&event.data.usage);
         if let Some(cost) = &event.data.cost {

@@ -1,6 +1,7 @@
 //! Losses are told while the process runs, once, and survive its death.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::{LONG, NOW, config, copy, deliver, drain, event, losses, read, record, segment_files, spool, texts};
@@ -42,7 +43,9 @@ fn what_is_dropped_is_told_as_one_loss_as_soon_as_there_is_room() {
     let first = spool.stats().given_out;
     let dropped: Vec<Ticket> = (0..9).map(|_| spool.reserve().unwrap()).collect();
     assert!(spool.has_room(), "requests are let through");
-    dropped.into_iter().for_each(|ticket| assert!(ticket.seal("org", b"nowhere").is_ready()));
+    for ticket in dropped {
+        assert!(ticket.seal("org", b"nowhere").is_ready());
+    }
     assert_eq!((spool.stats().dropped, spool.stats().losses), (10, 0), "there is no room for a report either");
     assert_balanced(&spool.stats());
     assert_eq!(deliver(&mut reader) as u64, first - 1);
@@ -111,7 +114,6 @@ fn spoil(dir: &Path, text: &str) {
         let mut bytes = fs::read(file).unwrap();
         if let Some(at) = bytes.windows(text.len()).rposition(|window| window == text.as_bytes()) {
             bytes[at] ^= 1;
-            use std::os::unix::fs::FileExt;
             // Not written anew: the file is mapped.
             return fs::File::options()
                 .write(true)

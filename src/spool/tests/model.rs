@@ -123,13 +123,7 @@ impl Life {
             }
             Step::Drop(at) => drop(self.take(at).map(|(id, _)| self.end(id))),
             Step::Read(most) => self.read(most),
-            Step::Acknowledge(at) => {
-                if let Some(position) = self.read.get(at.min(self.read.len().saturating_sub(1))).copied() {
-                    self.reader.acknowledge(position);
-                    self.reader.flush();
-                    self.read.retain(|later| *later > position);
-                }
-            }
+            Step::Acknowledge(at) => self.acknowledge(at),
             Step::Rewind => {
                 self.reader.rewind();
                 self.read.clear();
@@ -142,17 +136,19 @@ impl Life {
             Step::Sync => drop(self.spool.0.shared.group.as_ref().map(|group| group.round(&self.spool.0.shared))),
             Step::Restart => {
                 self.spool.close();
-                self.tickets.drain(..).map(|(id, _)| id).collect::<Vec<_>>().into_iter().for_each(|id| self.end(id));
-                self.start();
+                self.end_all(drop);
             }
-            Step::Kill => {
-                std::mem::take(&mut self.tickets).into_iter().for_each(|(id, ticket)| {
-                    forget(ticket);
-                    self.end(id);
-                });
-                self.start();
-            }
+            Step::Kill => self.end_all(forget),
         }
+    }
+
+    /// The process ends with its open requests, and another one starts.
+    fn end_all(&mut self, end: fn(Ticket)) {
+        for (id, ticket) in std::mem::take(&mut self.tickets) {
+            end(ticket);
+            self.end(id);
+        }
+        self.start();
     }
 
     /// Gives out a number with its INTENT in one step.
@@ -172,6 +168,13 @@ impl Life {
         if !dropped {
             self.model.insert(id, State::Open(written));
         }
+    }
+
+    fn acknowledge(&mut self, at: usize) {
+        let Some(position) = self.read.get(at.min(self.read.len().saturating_sub(1))).copied() else { return };
+        self.reader.acknowledge(position);
+        self.reader.flush();
+        self.read.retain(|later| *later > position);
     }
 
     fn settle(&mut self) {

@@ -33,11 +33,11 @@ pub(crate) fn of(escaped: &str) -> Option<Size> {
     let whole = data.len() - data.len() % 4;
     let data = if escaped.len() > HEAD { data.get(..whole)? } else { data };
     let bytes = LENIENT.decode(data).ok()?;
-    png(&bytes).or_else(|| gif(&bytes)).or_else(|| webp(&bytes)).or_else(|| jpeg(&bytes)).filter(Size::is_real)
+    png(&bytes).or_else(|| gif(&bytes)).or_else(|| webp(&bytes)).or_else(|| jpeg(&bytes)).filter(|size| size.is_real())
 }
 
 impl Size {
-    fn is_real(&self) -> bool {
+    fn is_real(self) -> bool {
         self.width > 0 && self.height > 0
     }
 }
@@ -110,7 +110,7 @@ mod tests {
         let gif = [b"GIF89a".to_vec(), le(320, 2), le(240, 2)].concat();
         let riff = |kind: &[u8], rest: Vec<u8>| [b"RIFF\0\0\0\0WEBP".as_slice(), kind, &[0; 4], &rest].concat();
         let lossy = riff(b"VP8 ", [vec![0, 0, 0, 0x9d, 1, 0x2a], le(320, 2), le(240, 2)].concat());
-        let lossless = riff(b"VP8L", [vec![0x2f], le(319 | 239 << 14, 4)].concat());
+        let lossless = riff(b"VP8L", [vec![0x2f], le(0x13f | 0xef << 14, 4)].concat());
         let extended = riff(b"VP8X", [vec![0; 4], le(319, 3), le(239, 3)].concat());
         let exif = [vec![0xff, 0xe1, 0xff, 0xff], vec![7; 0xfffd]].concat();
         let frame = vec![0xff, 0xff, 0xc2, 0, 17, 8, 0, 0xf0, 1, 0x40];
