@@ -172,8 +172,8 @@ fn name(text: Option<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, LONGEST, read};
-    use crate::types::Timestamp;
+    use super::{Entry, LONGEST, Totals, read};
+    use crate::types::{NanoUsd, Timestamp};
 
     fn event(id: &str, time: &str, data: &str) -> Vec<u8> {
         format!(r#"{{"specversion":"1.0","id":"{id}","type":"dev.tollgate.usage.v1","time":"{time}","data":{data}}}"#)
@@ -192,8 +192,15 @@ mod tests {
             "usage":{"input_tokens":7,"output_tokens":3,"reasoning_tokens":2},"cost":{"currency":"USD","total_nano":61}}"#;
         let Ok(Entry::Usage(charge)) = read(&event("a-1-1", TIME, data), now()) else { panic!() };
         assert_eq!((charge.key.as_str(), charge.organization.as_str(), charge.model.as_str()), ("k", "o", "m"));
-        let counts = charge.totals.columns();
-        assert_eq!(counts, [1, 0, 0, 0, 7, 3, 0, 0, 2, 61]);
+        let counts = Totals {
+            requests: 1,
+            input_tokens: 7,
+            output_tokens: 3,
+            reasoning_tokens: 2,
+            cost: NanoUsd(61),
+            ..Totals::default()
+        };
+        assert_eq!(charge.totals, counts);
         let refused = r#"{"key_id":"k","model_requested":"made-up","outcome":"rejected","usage":{}}"#;
         let Ok(Entry::Usage(charge)) = read(&event("a-1-2", TIME, refused), now()) else { panic!() };
         assert_eq!((charge.model.as_str(), charge.totals.requests, charge.totals.rejected), ("", 0, 1));

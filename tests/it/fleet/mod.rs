@@ -9,6 +9,7 @@
 
 mod driver;
 mod node;
+mod records;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
