@@ -28,6 +28,8 @@ pub(super) enum Responses {
 
 static TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"type\""));
 static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"delta\""));
+/// Ends the type of every call of a tool: `function_call`, `custom_tool_call` and others.
+static CALL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"_call\""));
 
 /// A stream's event.
 #[derive(Deserialize)]
@@ -120,11 +122,19 @@ impl Responses {
         }
         match kind {
             // The three repeat one object, which may be long.
+            // Steps of a conversation have been seen in one stream, one response after the other; the last one's usage
+            // holds, as it is of all that was read.
+            b"response.created" if reading.done => {
+                (reading.done, reading.may_go_on) = (false, false);
+                self.within(data, reading);
+            }
             b"response.created" | b"response.queued" | b"response.in_progress" if reading.model_served.is_some() => {}
             b"response.created" | b"response.queued" | b"response.in_progress" => self.within(data, reading),
             b"response.completed" | b"response.incomplete" | b"response.failed" | b"response.cancelled" => {
                 self.within(data, reading);
                 reading.done = true;
+                // Another step can follow only where a tool was called.
+                reading.may_go_on = CALL.find(data).is_some();
             }
             b"response.output_item.added" => {
                 if let Some(item) = item(data, reading) {

@@ -200,3 +200,23 @@ fn what_cannot_be_understood_is_flagged() {
         assert_eq!(read(&[fine]).flags(), Flags::default(), "{fine}");
     }
 }
+
+#[test]
+fn steps_in_one_stream_go_on_after_a_call_and_the_last_ones_usage_holds() {
+    let step = |kind: &str, input: u64| {
+        format!(
+            r#"{{"type":"response.completed","response":{{"model":"m","status":"completed","output":[{{"type":"{kind}"}}],
+            "usage":{{"input_tokens":{input},"output_tokens":1,"total_tokens":{}}}}}}}"#,
+            input + 1
+        )
+    };
+    let mut reading = Reading::default();
+    let mut read = |payload: &str| {
+        dialect().read_answer(payload.as_bytes().into(), &mut reading);
+        (reading.done, reading.may_go_on, reading.usage().and_then(|usage| usage.input_tokens))
+    };
+    assert_eq!(read(&step("function_call", 10)), (true, true, Some(10)));
+    let created = r#"{"type":"response.created","response":{"model":"m","status":"in_progress","output":[]}}"#;
+    assert_eq!(read(created), (false, false, Some(10)));
+    assert_eq!(read(&step("message", 20)), (true, false, Some(20)));
+}

@@ -33,7 +33,10 @@ def whole(client, **options):
 def stream(client, **options):
     events = 0
     with client.messages.stream(**ASKED, **options) as stream:
-        for _ in stream:
+        for event in stream:
+            if events == 0 and event.type != "message_start":
+                # llama.cpp now and then leaves it out, and then this client has no message in the end.
+                return {"begun": False}
             events += 1
         return {**told(stream.get_final_message()), "events": events}
 
