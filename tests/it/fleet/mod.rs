@@ -74,7 +74,34 @@ async fn the_ledger_agrees_to_the_nano_dollar_however_sidecars_and_control_plane
     let started = Instant::now();
     let load = Load::start(CLIENTS, calls, sidecars);
     nodes.iter().take(sidecars).enumerate().for_each(|(at, node)| load.aim(at, Some(node.address)));
-    let mut kills = [0, 0];
+    let kills = wreck(&mut nodes, &places, &load, &mut rng).await;
+    let (log, loaded) = (load.stop().await, started.elapsed());
+    let control = nodes.split_off(sidecars);
+    for node in nodes {
+        node.end().await;
+    }
+    let store = Store::open(&Database::Postgres(Secret::new(url))).await.unwrap();
+    let events = off_runtime(move || KafkaPeer::shared().read(&topic, 0, Duration::from_mins(1))).await;
+    let (copies, events) = unique(&events);
+    let settled = settle(&store, events.len() as i64).await;
+    for node in control {
+        node.end().await;
+    }
+    judge(&store, &log, &events).await;
+    let completed = log.values().filter(|call| call.nano.is_some()).count();
+    println!(
+        "{completed} answers completed of {} asked, {} sidecar and {} control plane kills; {} events, {copies} copies in \
+         the topic; ledger exact to the nano-dollar, lost 0; {loaded:.1?} of load, settled in {settled:.1?}",
+        log.len(),
+        kills[0],
+        kills[1],
+        events.len(),
+    );
+}
+
+/// Kills and starts again, one after the other, until the load is done: how many sidecars, how many control planes.
+async fn wreck(nodes: &mut Vec<Node>, places: &[Place], load: &Load, rng: &mut fastrand::Rng) -> [usize; 2] {
+    let (mut kills, sidecars) = ([0, 0], places.len() - 2);
     while !load.is_done() || kills.contains(&0) {
         tokio::time::sleep(Duration::from_millis(rng.u64(LIFE_MS))).await;
         // The first two kills are one of each kind, whatever comes after.
@@ -93,28 +120,7 @@ async fn the_ledger_agrees_to_the_nano_dollar_however_sidecars_and_control_plane
             load.aim(at, Some(nodes[at].address));
         }
     }
-    let (log, loaded) = (load.stop().await, started.elapsed());
-    let control = nodes.split_off(sidecars);
-    for node in nodes {
-        node.end().await;
-    }
-    let store = Store::open(&Database::Postgres(Secret::new(url))).await.unwrap();
-    let events = off_runtime(move || KafkaPeer::shared().read(&topic, 0, Duration::from_secs(60))).await;
-    let (copies, events) = unique(&events);
-    let settled = settle(&store, events.len() as i64).await;
-    for node in control {
-        node.end().await;
-    }
-    judge(&store, &log, &events).await;
-    let completed = log.values().filter(|call| call.nano.is_some()).count();
-    println!(
-        "{completed} answers completed of {} asked, {} sidecar and {} control plane kills; {} events, {copies} copies in \
-         the topic; ledger exact to the nano-dollar, lost 0; {loaded:.1?} of load, settled in {settled:.1?}",
-        log.len(),
-        kills[0],
-        kills[1],
-        events.len(),
-    );
+    kills
 }
 
 /// The topic's events by id, and how many copies there were besides.
