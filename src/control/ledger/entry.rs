@@ -19,6 +19,7 @@ const LONGEST: usize = 256;
 const MOST_TOKENS: u64 = 1_000_000_000_000;
 const MOST_NANO: i64 = 1_000_000_000_000_000;
 /// How much of a record is kept when it is put aside.
+#[cfg(feature = "kafka")]
 const KEPT: usize = 2048;
 
 /// What a record is.
@@ -105,6 +106,7 @@ pub(super) fn read_envelope(event: &Envelope<'_>, now: Timestamp) -> Result<Entr
 }
 
 /// What is kept of a record that is put aside.
+#[cfg(feature = "kafka")]
 pub(super) fn kept(record: &[u8]) -> String {
     let start = record.get(..KEPT).unwrap_or(record);
     String::from_utf8_lossy(start).replace('\0', "\u{fffd}")
