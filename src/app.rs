@@ -7,6 +7,8 @@
 #[cfg_attr(not(feature = "control"), path = "app/no_authority.rs")]
 mod authority;
 mod front;
+#[cfg(feature = "control")]
+mod ledger;
 mod observe;
 mod reload;
 
@@ -79,10 +81,11 @@ impl App {
         let watcher = Watcher::new(&watched);
         let metrics = Metrics::new().context("metrics could not be set up")?;
         let (trigger, shutdown) = Shutdown::new();
-        let (spool, sinks) = recording(&config)?;
+        let spool = Spool::open(&config.events.spool)?;
         let meter =
             Meter::new(&config, spool.clone(), Arc::clone(&metrics)).context("counting threads did not start")?;
         let authority = authority(role, &config, (&meter, &shutdown)).await?;
+        let sinks = sinks(&config, &spool, authority.as_ref().and_then(Authority::plan))?;
         let source = authority.as_ref().map(Authority::source);
         let guard = Arc::new(Guard::beside(source, &config.guard, &config.limits));
         guard.price(&config.prices);
@@ -96,7 +99,7 @@ impl App {
         let listener = Listener::bind(&config.proxy).await?;
         let address = listener.local_addr();
         observe::all(&metrics, (&proxy, &spool, &sinks), &listener)?;
-        authority.as_ref().map_or(Ok(()), |authority| authority.observe(&metrics))?;
+        authority.as_ref().map_or(Ok(()), |authority| authority.observe(&metrics, &spool))?;
         let readiness = readiness(&spool, &shutdown, authority.clone());
         let ops = Ops::bind(config.ops.address, Arc::clone(&metrics), readiness)
             .await
@@ -199,16 +202,13 @@ impl App {
     }
 }
 
-/// What records: the spool, and the sinks that read from it.
-fn recording(config: &Config) -> Result<(Spool, Sinks)> {
-    let spool = Spool::open(&config.events.spool)?;
-    let plans = sink::Plan::all(&config.events)?;
-    let plans = plans.into_iter().map(|plan| {
+/// What delivers: the sinks that read from the spool, the ledger's among them.
+fn sinks(config: &Config, spool: &Spool, ledger: Option<sink::Plan>) -> Result<Sinks> {
+    let plans = sink::Plan::all(&config.events)?.into_iter().chain(ledger).map(|plan| {
         let reader = spool.reader(plan.name());
         (plan, reader)
     });
-    let sinks = Sinks::start(plans.collect(), &config.events.spool)?;
-    Ok((spool, sinks))
+    Ok(Sinks::start(plans.collect(), &config.events.spool)?)
 }
 
 /// The control plane, where this role has one.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use super::ledger::Ledger;
 use crate::config::{Config, GuardMode};
 use crate::control::store::{Loan, Store, StoreError};
 use crate::control::{Body, Control, Links, NotRecorded, Report, Revoked};
@@ -19,6 +20,8 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::metrics::observed::{Family, Kind, Observed, Sample};
 use crate::shutdown::Shutdown;
+use crate::sink::Plan;
+use crate::spool::Spool;
 use crate::types::{Digest, KeyRecord, Limits, Returned, Timestamp, Used};
 
 /// What the control plane answers with.
@@ -26,7 +29,7 @@ pub(super) type Answer = Body;
 
 /// The control plane of this process.
 #[derive(Clone, Debug)]
-pub(super) struct Authority(Arc<Control>);
+pub(super) struct Authority(Arc<Control>, Arc<Ledger>);
 
 impl Authority {
     /// Opens the configured control plane, if there is one.
@@ -45,7 +48,13 @@ impl Authority {
         if control_is_mute(config) {
             tracing::warn!("no guard_secret is set: only deployments listed in the store may ask the guard API");
         }
-        Ok(Some(Self(control)))
+        let ledger = Ledger::of(config).context("the ledger's thread cannot be started")?;
+        Ok(Some(Self(control, Arc::new(ledger))))
+    }
+
+    /// The ledger's sink, where it reads the spool.
+    pub(super) fn plan(&self) -> Option<Plan> {
+        self.1.plan()
     }
 
     /// Its keys, for the guard.
@@ -88,11 +97,12 @@ impl Authority {
     }
 
     /// Brings its counts to `/metrics`.
-    pub(super) fn observe(&self, metrics: &Metrics) -> Result<()> {
+    pub(super) fn observe(&self, metrics: &Metrics, spool: &Spool) -> Result<()> {
         const ANSWERS: Family = ("tollgate_guard_api_answers_total", "Answers of the guard API.", Kind::Counter);
         const REPORTED: Family =
             ("tollgate_guard_api_reported_total", "Usage events that callers reported.", Kind::Counter);
         const STREAMS: Family = ("tollgate_guard_api_revocation_streams", "Open streams of revocations.", Kind::Gauge);
+        self.1.observe(metrics, spool)?;
         let control = Arc::downgrade(&self.0);
         let observed = Observed::new(&[(ANSWERS, Some("result")), (REPORTED, None), (STREAMS, None)], move || {
             let Some(control) = control.upgrade() else { return Vec::new() };
@@ -117,8 +127,10 @@ impl Authority {
         Ok(metrics.observe(observed)?)
     }
 
-    /// Closes the database's connections.
+    /// Stops the ledger's reader and closes the database's connections.
     pub(super) async fn close(&self) {
+        let ledger = Arc::clone(&self.1);
+        drop(tokio::task::spawn_blocking(move || ledger.stop()).await);
         self.0.store().close().await;
     }
 }

@@ -22,6 +22,9 @@ mod endings;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+#[cfg(all(feature = "kafka", feature = "control"))]
+mod fleet;
+#[cfg(test)]
 mod inject;
 #[cfg(test)]
 mod limits;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::change::{Change, Entry};
 use super::limits::millis;
+use super::spending::Spending;
 use super::{By, Payer, Result, Store, StoreError};
 use crate::types::{Budget, KeyId, NanoUsd, Period, Timestamp};
 
@@ -22,28 +23,13 @@ impl Store {
         change.commit(Entry { action: "budget.set", subject: key.as_str(), detail }).await
     }
 
-    /// Adds what was spent at a moment, to every period that holds it. For the ledger, which sees to it that nothing is
-    /// added twice; atomic with what else runs on the connection.
-    pub async fn spend(
-        connection: &mut sqlx::AnyConnection,
-        (payer, at): (&Payer, Timestamp),
-        amount: NanoUsd,
-    ) -> Result<()> {
-        let text = "INSERT INTO spend (payer_kind, payer_id, period, start_ms, spent_nano) VALUES ($1, $2, $3, $4, $5) \
-                    ON CONFLICT (payer_kind, payer_id, period, start_ms) \
-                    DO UPDATE SET spent_nano = spend.spent_nano + excluded.spent_nano";
-        let (kind, id) = payer.columns();
-        for period in Period::ALL {
-            let query = sqlx::query(text).bind(kind).bind(id).bind(period.as_str()).bind(millis(period.start(at)));
-            query.bind(amount.0).execute(&mut *connection).await?;
-        }
-        Ok(())
-    }
-
-    /// As [`Store::spend`], in a transaction of its own.
+    /// Charges a payer with what was spent at a moment: in every period that holds it, and its balance with what its
+    /// budget does not cover. The ledger does the same with a batch of events at a time.
     pub async fn add_spending(&self, payer: &Payer, at: Timestamp, amount: NanoUsd) -> Result<()> {
         let mut transaction = self.write.begin_with(self.backend.begin()).await?;
-        Self::spend(&mut transaction, (payer, at), amount).await?;
+        let mut spending = Spending::default();
+        spending.add(payer, at, amount);
+        spending.write(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 

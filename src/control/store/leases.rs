@@ -64,7 +64,9 @@ impl Store {
         let row = query.bind(loan.holder).bind(millis(loan.now)).fetch_one(&mut *transaction).await?;
         let number = |at: usize| row.try_get::<i64, _>(at);
         let (told, balance, lent, said, used) = (number(0)?, number(1)?, number(2)?, number(3)?, number(4)?);
-        let unspent = budget.amount.0.saturating_sub(told.max(said)).saturating_add(balance);
+        // What the events say went beyond the budget is taken off the balance already; what they do not say yet is not.
+        let untold = said.saturating_sub(told).max(0);
+        let unspent = budget.amount.0.saturating_sub(told).max(0).saturating_add(balance).saturating_sub(untold);
         let free = unspent.saturating_sub(lent).max(0);
         let part = if free <= LEAST { free } else { (free / 10).max(LEAST) };
         let text = "UPDATE leases SET amount_nano = $3 WHERE payer_kind = 'key' AND payer_id = $1 AND holder = $2";

@@ -17,6 +17,7 @@ mod error;
 mod groups;
 mod keys;
 mod leases;
+pub mod ledger;
 mod limits;
 mod listing;
 mod migrate;
@@ -25,9 +26,11 @@ mod organizations;
 mod permissions;
 mod record;
 mod revocations;
+mod spending;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod users;
 
 use std::fmt;
@@ -51,6 +54,7 @@ pub use permissions::Holder;
 pub use record::Found;
 pub use revocations::Revocation;
 pub use standing::{Asked, Membership, ModelStanding, Standing};
+pub use usage::{Grouping, UsageAsked, UsageRow};
 pub use users::{Plan, User};
 
 /// What every function of the store answers.
