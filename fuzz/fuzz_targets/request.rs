@@ -2,7 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate::dialect::openai::ask_for_usage;
 use tollgate_fuzz::{chosen, in_time};
 
 fuzz_target!(|data: &[u8]| {
@@ -12,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
         let Ok(ask) = route.dialect.read_request(path, body) else { return };
         ask.input_tokens_estimate();
         ask.most_output_tokens();
-        if let Some(changed) = ask_for_usage(body) {
+        if let Some(changed) = route.dialect.ask_for_usage(body) {
             let again = route.dialect.read_request(path, &changed).expect("a changed request is still one");
             assert_eq!((again.model, again.stream, again.max_tokens), (ask.model, ask.stream, ask.max_tokens));
         }

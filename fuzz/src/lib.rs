@@ -2,17 +2,21 @@
 //!
 //! A target's first bytes choose among these, the rest is the input proper.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use rustix::time::{ClockId, clock_gettime};
 use tollgate::config::DialectChoice;
-use tollgate::dialect::{Route, Streams, route};
+use tollgate::dialect::{Route, Streams, names, route};
 use tollgate::meter::framing::{Cutter, Framing};
 
-/// A path for each wire format and operation. New ones go to the end: the corpora name them by their place.
-pub const PATHS: [&str; 32] = [
+/// A path for each wire format and operation, with a method other than `POST`, or `br` for the one format that goes by
+/// others' paths. New ones go to the end: the corpora name them by their place.
+const PATHS: [&str; 52] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
@@ -45,15 +49,52 @@ pub const PATHS: [&str; 32] = [
     "/api/v1/inference",
     "/v1/fim/completions",
     "/anything/else",
+    "/v1/complete",
+    "/model/m/count-tokens",
+    "/api/engine/chat/openai",
+    "/v1/inference/chat",
+    "/v1/inference/completion",
+    "/v1/responses/resp_1/cancel",
+    "/v1/responses/input_tokens",
+    "/v1/images/edits",
+    "/v1/audio/translations",
+    "/v1/files",
+    "GET /v1/realtime",
+    "GET /v1/responses/resp_1",
+    "GET /v1/models",
+    "br /v1/chat/completions",
+    "br /v1/completions",
+    "br /v1/embeddings",
+    "br /v1/messages",
+    "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x@1:streamRawPredict",
+    "/v1beta/models/gemini:batchEmbedContents",
+    "/v1/rerank",
 ];
 
 /// The most processor time that one input may take.
 const MOST: Duration = Duration::from_millis(100);
 
+/// All routes; no format is left out.
+static ROUTES: LazyLock<Vec<(&str, Route)>> = LazyLock::new(|| {
+    let routes: Vec<_> = PATHS.into_iter().map(routed).collect();
+    let met: BTreeSet<_> = routes.iter().map(|(_, route)| route.name()).collect();
+    let missed: Vec<_> = names().difference(&met).copied().collect();
+    assert!(missed.is_empty(), "no path leads to {missed:?}");
+    routes
+});
+
+fn routed(line: &'static str) -> (&'static str, Route) {
+    let (method, choice, path) = match line.split_once(' ') {
+        Some(("GET", path)) => (Method::GET, DialectChoice::Auto, path),
+        Some((_, path)) => (Method::POST, DialectChoice::BrConnector, path),
+        None => (Method::POST, DialectChoice::Auto, line),
+    };
+    (path, route(choice, &method, path))
+}
+
 /// The path and the route that a byte chooses.
 pub fn chosen(byte: u8) -> (&'static str, Route) {
-    let path = PATHS[usize::from(byte) % PATHS.len()];
-    (path, route(DialectChoice::Auto, &Method::POST, path))
+    ROUTES[usize::from(byte) % ROUTES.len()]
 }
 
 /// The cutter of a stream.
@@ -108,6 +149,9 @@ pub fn frames(lines: &[u8]) -> Vec<u8> {
     lines.split(|byte| *byte == b'\n').filter(|line| line.len() < 60_000).flat_map(frame).collect()
 }
 
+/// The longest that an input took so far, in microseconds.
+static SLOWEST: AtomicU64 = AtomicU64::new(100);
+
 /// Does something within the bound on processor time. Time on the wall says little on a machine that does other things.
 pub fn in_time<T>(work: impl FnOnce() -> T) -> T {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
@@ -115,5 +159,10 @@ pub fn in_time<T>(work: impl FnOnce() -> T) -> T {
     let done = work();
     let took = now() - began;
     assert!(took < MOST, "took {took:?}");
+    let micros = took.as_micros() as u64;
+    if SLOWEST.fetch_max(micros, Ordering::Relaxed) < micros {
+        // The run's summary has the last of these.
+        eprintln!("slowest {micros}");
+    }
     done
 }

@@ -54,7 +54,11 @@ use once::Once;
 pub use arrival::Arrival;
 pub use catalog::Catalog;
 pub use exchange::{Exchange, Sealing};
+#[cfg(fuzzing)]
+pub use form::fuzz as fuzz_form;
 pub use inject::{Memory, send};
+#[cfg(fuzzing)]
+pub use realtime::fuzz as fuzz_websocket;
 pub use request::{Content, Sent, take};
 pub use tap::{Duties, Tap};
 

@@ -3,8 +3,8 @@
 //! It never holds a byte back and cannot fail. A message longer than [`LONGEST`] is skipped and said to be; compressed
 //! ones are none, since compression is taken out of the handshake; what is no WebSocket ends the reading.
 
-/// The longest message that is read, in bytes.
-const LONGEST: usize = 1024 * 1024;
+/// The longest message that is read, in bytes. A fuzzer's are short.
+const LONGEST: usize = if cfg!(fuzzing) { 512 } else { 1024 * 1024 };
 /// A buffer larger than this is given back after its message.
 const KEPT: usize = 64 * 1024;
 
@@ -16,6 +16,8 @@ pub(super) struct Frames {
     frame: Option<Frame>,
     message: Vec<u8>,
     skipping: bool,
+    /// Nobody wants the messages.
+    heads_only: bool,
     /// A message was too long to be read.
     pub(super) truncated: bool,
     /// What came is compressed, or no WebSocket: it is not read.
@@ -50,7 +52,7 @@ impl Frames {
 
     /// As [`Self::feed`], for who only wants to know of the farewell: nothing is kept.
     pub(super) fn feed_heads(&mut self, bytes: &[u8]) {
-        self.skipping = true;
+        self.heads_only = true;
         self.feed(bytes, &mut |_| {});
     }
 
@@ -78,7 +80,8 @@ impl Frames {
         let whole = frame.last && frame.at == 0 && part.len() as u64 == frame.left;
         frame.left -= part.len() as u64;
         if !frame.control {
-            if whole && self.message.is_empty() && !self.skipping && frame.mask.is_none() {
+            let lent = whole && self.message.is_empty() && part.len() <= LONGEST && frame.mask.is_none();
+            if lent && !self.skipping && !self.heads_only {
                 // Most messages come in one piece: nothing is copied.
                 return on_message(part);
             }
@@ -93,7 +96,7 @@ impl Frames {
     }
 
     fn keep(&mut self, frame: &Frame, part: &[u8]) {
-        if self.skipping {
+        if self.skipping || self.heads_only {
             return;
         }
         if self.message.len() + part.len() > LONGEST {
@@ -147,6 +150,20 @@ impl std::fmt::Debug for Frames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Frames").field("closed", &self.closed).field("opaque", &self.opaque).finish_non_exhaustive()
     }
+}
+
+/// For the fuzz target: the messages in these pieces, and what else was noted (truncated, opaque, closed).
+#[cfg(fuzzing)]
+pub fn fuzz<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> (Vec<Vec<u8>>, [bool; 3], [bool; 3]) {
+    let (mut frames, mut heads, mut messages) = (Frames::default(), Frames::default(), Vec::new());
+    for piece in pieces {
+        frames.feed(piece, &mut |message| messages.push(message.to_vec()));
+        heads.feed_heads(piece);
+        assert!(frames.message.len() <= LONGEST && frames.head.len() < 14);
+        assert!(heads.message.is_empty());
+    }
+    let noted = |frames: Frames| [frames.truncated, frames.opaque, frames.closed];
+    (messages, noted(frames), noted(heads))
 }
 
 #[cfg(test)]
@@ -215,6 +232,23 @@ mod tests {
         let (messages, frames) = read(&wire, 5000);
         assert_eq!(messages, [b"next".to_vec()]);
         assert!(frames.truncated && !frames.opaque);
+    }
+
+    #[test]
+    fn a_message_beyond_the_bound_is_skipped_in_one_piece_too() {
+        let wire = [frame(0x81, &vec![b'x'; LONGEST + 1], None), frame(0x81, b"next", None)].concat();
+        let (messages, frames) = read(&wire, wire.len());
+        assert_eq!(messages.iter().map(Vec::len).collect::<Vec<_>>(), [4]);
+        assert!(frames.truncated && !frames.opaque);
+    }
+
+    #[test]
+    fn who_only_wants_the_farewell_keeps_nothing_of_any_message() {
+        let mut frames = Frames::default();
+        frames.feed_heads(&[frame(0x81, b"one", None), frame(0x01, b"two", Some([1; 4]))].concat());
+        assert!(frames.message.is_empty() && !frames.closed);
+        frames.feed_heads(&frame(0x88, b"", None));
+        assert!(frames.closed && !frames.opaque);
     }
 
     #[test]

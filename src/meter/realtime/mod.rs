@@ -10,6 +10,9 @@ mod frames;
 mod part;
 mod session;
 
+#[cfg(fuzzing)]
+pub use frames::fuzz;
+
 use http::Response;
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;

@@ -13,12 +13,19 @@ pub(super) struct Deflate {
 
 impl Deflate {
     pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Stop> {
-        let Some(first) = input.first().filter(|_| !self.ended) else { return Ok(all(input)) };
-        // A zlib header's first byte ends in 8; bare deflate's would be a stored block with padding that is not zero.
-        let raw = self.raw.get_or_insert_with(|| Decompress::new(first & 0x0f == 8));
+        if self.ended {
+            return Ok(all(input));
+        }
+        let raw = match (&mut self.raw, input.first()) {
+            (Some(raw), _) => raw,
+            (None, None) => return Ok(Step::default()),
+            // A zlib header's first byte ends in 8; bare deflate's would be a stored block with padding that is not zero.
+            (none, Some(first)) => none.insert(Decompress::new(first & 0x0f == 8)),
+        };
         let (step, ended) = inflate(raw, input, output)?;
         self.ended = ended;
-        Ok(step)
+        // To end is a step too, though nothing may be read or written by it.
+        if ended && step == Step::default() { Ok(all(input)) } else { Ok(step) }
     }
 
     pub(super) fn is_whole(&self) -> bool {

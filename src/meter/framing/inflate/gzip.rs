@@ -58,7 +58,8 @@ impl Gzip {
                 if ended {
                     self.at = Part::Trailer(TRAILER);
                 }
-                Ok(step)
+                // To end is a step too, though nothing may be read or written by it.
+                if ended && step == Step::default() { self.step(input, output) } else { Ok(step) }
             }
             _ => {
                 let mut read = 0;

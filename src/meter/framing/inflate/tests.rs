@@ -120,6 +120,50 @@ fn zstd_events_are_read_as_they_are_flushed() {
 }
 
 #[test]
+fn text_that_compresses_well_is_read_to_its_end_in_one_chunk() {
+    for length in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1, 2 * PIECE, 3 * PIECE + 5, 200_000] {
+        let text: Vec<u8> = b"data: {\"id\":\"c\"}\n\n".iter().copied().cycle().take(length).collect();
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+        zlib.write_all(&text).unwrap();
+        let mut bare = DeflateEncoder::new(Vec::new(), Compression::best());
+        bare.write_all(&text).unwrap();
+        let cases = [
+            ("gzip", gzip(&text)),
+            ("deflate", zlib.finish().unwrap()),
+            ("deflate", bare.finish().unwrap()),
+            ("zstd", zstd(&text, 17)),
+        ];
+        for (coding, encoded) in &cases {
+            let (out, fed, whole) = read(coding, [encoded.as_slice()]);
+            assert!(fed == Ok(()) && whole && out == text, "{coding}, {length}: {fed:?} {whole} {}", out.len());
+        }
+    }
+}
+
+#[test]
+fn what_follows_a_zstd_frame_is_ignored_or_a_frame_however_it_is_cut() {
+    let frame = zstd(b"one", 17);
+    let skippable = [0x5a, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7];
+    let cases: [(&[&[u8]], &[u8], bool); 5] = [
+        (&[&frame, b"garbage"], b"one", true),
+        (&[&frame, &[0x28, 0xb5, 0, 0, 0, 0]], b"one", true),
+        (&[&frame, &[0x28, 0xb5]], b"one", false),
+        (&[&frame, &skippable, &frame], b"oneone", true),
+        (&[&frame, &frame, b"("], b"oneone", false),
+    ];
+    for (parts, text, complete) in cases {
+        let encoded = parts.concat();
+        for size in [1, 2, 3, 5, 14, encoded.len()] {
+            let (out, fed, whole) = read("zstd", encoded.chunks(size));
+            assert!(
+                fed == Ok(()) && out == text && whole == complete,
+                "{parts:?} in pieces of {size}: {fed:?} {whole}"
+            );
+        }
+    }
+}
+
+#[test]
 fn any_cutting_gives_the_same_bytes() {
     let text = text(100_000);
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());

@@ -184,6 +184,18 @@ fn an_event_that_is_too_long_is_skipped_and_the_next_one_is_read() {
 }
 
 #[test]
+fn the_longest_event_is_read_however_its_blank_line_is_cut() {
+    for (length, events) in [(MAX - 1, 1), (MAX, 1), (MAX + 1, 0)] {
+        let stream = [b"data: ".as_slice(), &vec![b'x'; length - 8], b"\r\n\r\n"].concat();
+        for from_end in 0..5 {
+            let (beginning, end) = stream.split_at(stream.len() - from_end);
+            let (seen, sse) = scan([beginning, end]);
+            assert_eq!((seen.len(), sse.truncated()), (events, events == 0), "{length} bytes, cut {from_end} before");
+        }
+    }
+}
+
+#[test]
 fn a_million_empty_events_are_none() {
     let (seen, sse) = scan([b"\n".repeat(1_000_000).as_slice()]);
     assert!(seen.is_empty() && sse.pending().is_empty());
