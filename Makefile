@@ -15,6 +15,8 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
 KILLS ?= 200
+CALLS ?= 50000
+SIDECARS ?= 3
 SECONDS ?= 20
 MINUTES ?= 10
 RATE ?= 500
@@ -40,6 +42,11 @@ test: lint docs deny-if-present peers ## all checks and tests, against the real 
 soak: build-packages ## kill Tollgate again and again under load, Kafka flapping, and look for a lost event (KILLS=200)
 	TOLLGATE_TEST_KILLS=$(KILLS) .ci/summed cargo test --locked --test it soak::no_completed_answer_loses_its_event_however \
 		-- --nocapture
+
+.PHONY: soak-fleet
+soak-fleet: build-packages ## kill sidecars and control planes under load; ledger totals must agree to the nano-dollar (CALLS=50000 SIDECARS=3)
+	TOLLGATE_TEST_FLEET_CALLS=$(CALLS) TOLLGATE_TEST_FLEET_SIDECARS=$(SIDECARS) \
+		.ci/summed cargo test --locked --test it fleet:: -- --nocapture
 
 .PHONY: soak-cuts
 soak-cuts: build-packages ## cut the client at every byte of every recorded stream, by both policies, HTTP/1.1 and HTTP/2

@@ -7,6 +7,8 @@
 #[cfg_attr(not(feature = "control"), path = "app/no_authority.rs")]
 mod authority;
 mod front;
+#[cfg(feature = "control")]
+mod ledger;
 mod observe;
 mod reload;
 
@@ -18,7 +20,7 @@ use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Loaded, Sources, Watcher};
-use crate::guard::Guard;
+use crate::guard::{Guard, Kept};
 use crate::listener::{Listener, Peer};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
@@ -62,6 +64,7 @@ pub struct App {
     sinks: Sinks,
     spool: Spool,
     authority: Option<Authority>,
+    budgets: (Arc<Guard>, Arc<Kept>),
     drain_timeout: Duration,
 }
 
@@ -78,13 +81,17 @@ impl App {
         let watcher = Watcher::new(&watched);
         let metrics = Metrics::new().context("metrics could not be set up")?;
         let (trigger, shutdown) = Shutdown::new();
-        let (spool, sinks) = recording(&config)?;
+        let spool = Spool::open(&config.events.spool)?;
         let meter =
             Meter::new(&config, spool.clone(), Arc::clone(&metrics)).context("counting threads did not start")?;
         let authority = authority(role, &config, (&meter, &shutdown)).await?;
+        let sinks = sinks(&config, &spool, authority.as_ref().and_then(Authority::plan))?;
         let source = authority.as_ref().map(Authority::source);
+        let guard = Arc::new(Guard::beside(source, &config.guard, &config.limits));
+        guard.price(&config.prices);
+        let kept = Arc::new(guard.recall(&config.events.spool.dir)?);
         let proxy = Arc::new(Proxy {
-            guard: Arc::new(Guard::beside(source, &config.guard, &config.limits)),
+            guard: Arc::clone(&guard),
             upstreams: Arc::new(Upstreams::new(&config.upstreams)?),
             meter: Arc::clone(&meter),
             max_request_bytes: config.proxy.max_request_bytes,
@@ -92,7 +99,7 @@ impl App {
         let listener = Listener::bind(&config.proxy).await?;
         let address = listener.local_addr();
         observe::all(&metrics, (&proxy, &spool, &sinks), &listener)?;
-        authority.as_ref().map_or(Ok(()), |authority| authority.observe(&metrics))?;
+        authority.as_ref().map_or(Ok(()), |authority| authority.observe(&metrics, &spool))?;
         let readiness = readiness(&spool, &shutdown, authority.clone());
         let ops = Ops::bind(config.ops.address, Arc::clone(&metrics), readiness)
             .await
@@ -103,6 +110,11 @@ impl App {
         let mut background = vec![tokio::spawn(ops.run()), tokio::spawn(reload.run(watcher))];
         let follower = authority.clone().map(|authority| authority.follow(Arc::clone(&front.proxy.guard)));
         background.extend(follower.map(tokio::spawn));
+        background.push(tokio::spawn(Arc::clone(&guard).keep_up(Arc::clone(&kept))));
+        background.push(tokio::spawn({
+            let guard = Arc::clone(&guard);
+            async move { guard.follow().await }
+        }));
         let answer = move |request, peer: Peer| front.clone().answer(request, peer.address.ip());
         let serving = tokio::spawn(listener.run(answer, shutdown));
         let drain_timeout = config.proxy.drain_timeout;
@@ -117,6 +129,7 @@ impl App {
             sinks,
             spool,
             authority,
+            budgets: (guard, kept),
             drain_timeout,
         })
     }
@@ -144,7 +157,9 @@ impl App {
 
     /// As [`App::stop`], but streams that still run are cut as soon as `hurry` resolves.
     pub async fn stop_unless(self, hurry: impl Future<Output = ()>) -> Result<()> {
-        let Self { trigger, serving, background, meter, metrics, sinks, spool, authority, drain_timeout, .. } = self;
+        let Self {
+            trigger, serving, background, meter, metrics, sinks, spool, authority, budgets, drain_timeout, ..
+        } = self;
         trigger.drain();
         let cut = tokio::select! {
             cut = trigger.gone(drain_timeout) => cut,
@@ -162,14 +177,20 @@ impl App {
             // Aborted, not failed; what it held of the spool is let go when it is gone.
             drop(task.await);
         }
-        if let Some(authority) = authority {
-            authority.close().await;
-        }
         if !sealed(&metrics, SEALING_PATIENCE).await {
             meter.end_drains();
             sealed(&metrics, SEALING_PATIENCE).await;
         }
+        // Only now is it known what was spent.
+        let (guard, kept) = budgets;
+        guard.give_back().await;
+        if let Some(authority) = authority {
+            authority.close().await;
+        }
         tokio::task::spawn_blocking(move || {
+            if let Err(error) = guard.keep(&kept) {
+                tracing::error!(%error, "a restart forgets what keys have spent");
+            }
             meter.stop();
             for (sink, ending) in sinks.stop(DELIVERY_PATIENCE) {
                 tracing::info!(sink, ?ending, "sink stopped");
@@ -181,16 +202,13 @@ impl App {
     }
 }
 
-/// What records: the spool, and the sinks that read from it.
-fn recording(config: &Config) -> Result<(Spool, Sinks)> {
-    let spool = Spool::open(&config.events.spool)?;
-    let plans = sink::Plan::all(&config.events)?;
-    let plans = plans.into_iter().map(|plan| {
+/// What delivers: the sinks that read from the spool, the ledger's among them.
+fn sinks(config: &Config, spool: &Spool, ledger: Option<sink::Plan>) -> Result<Sinks> {
+    let plans = sink::Plan::all(&config.events)?.into_iter().chain(ledger).map(|plan| {
         let reader = spool.reader(plan.name());
         (plan, reader)
     });
-    let sinks = Sinks::start(plans.collect(), &config.events.spool)?;
-    Ok((spool, sinks))
+    Ok(Sinks::start(plans.collect(), &config.events.spool)?)
 }
 
 /// The control plane, where this role has one.

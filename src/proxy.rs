@@ -73,7 +73,7 @@ impl Proxy {
             Err(reject) => return Err(Refused { reject, caller: Some(caller) }),
         };
 
-        let permit = self.guard.admit(caller, &passage.wants())?;
+        let permit = self.guard.admit(caller, &passage.wants()).await?;
         let rate = permit.rate();
         let opened = self.meter.open(&passage.arrival, permit, (&content, &target));
         // A spool that is full cannot take an event about being full: the refusal is counted only.

@@ -34,6 +34,10 @@ pub enum Limited {
     Tokens,
     /// Requests in flight.
     Concurrency,
+    /// Money: what is left of the budget is spoken for by requests in flight.
+    Budget,
+    /// Whatever a remote authority counts.
+    Authority,
 }
 
 /// The state of the limit that refused a request.
@@ -220,6 +224,8 @@ impl LimitState {
             Limited::Requests => "requests_per_minute",
             Limited::Tokens => "tokens_per_minute",
             Limited::Concurrency => "concurrent_requests",
+            Limited::Budget => "budget_in_flight",
+            Limited::Authority => "authority_limit",
         };
         let text = match (self.what, self.retry_after) {
             (_, None) => {
@@ -228,6 +234,8 @@ impl LimitState {
             (Limited::Requests, _) => "Too many requests per minute. Wait as 'retry-after' says.",
             (Limited::Tokens, _) => "Too many tokens per minute. Wait as 'retry-after' says.",
             (Limited::Concurrency, _) => "Too many requests at the same time. Wait for one to end.",
+            (Limited::Budget, _) => "Requests in flight may use all that is left of the budget. Wait for one to end.",
+            (Limited::Authority, _) => "The authority limits this key. Wait as 'retry-after' says.",
         };
         (429, "rate_limit_exceeded", label, text)
     }

@@ -34,7 +34,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let caller = now(guard.identify(black_box(&known), &uri));
-                let permit = caller.ok().and_then(|caller| guard.admit(caller, &wants).ok());
+                let permit = caller.ok().and_then(|caller| now(guard.admit(caller, &wants)).ok());
                 assert!(permit.is_some(), "the key is known");
                 permit
             });

@@ -11,22 +11,25 @@ use anyhow::{Context, Result};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use super::ledger::Ledger;
 use crate::config::{Config, GuardMode};
-use crate::control::store::Store;
+use crate::control::store::{Loan, Store, StoreError};
 use crate::control::{Body, Control, Links, NotRecorded, Report, Revoked};
-use crate::guard::{Credential, FetchError, Fetching, Guard, KeySource};
+use crate::guard::{Before, FetchError, Fetching, Granted, Guard, KeySource, Question, Returning, Verdict};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::metrics::observed::{Family, Kind, Observed, Sample};
 use crate::shutdown::Shutdown;
-use crate::types::KeyRecord;
+use crate::sink::Plan;
+use crate::spool::Spool;
+use crate::types::{Digest, KeyRecord, Limits, Returned, Timestamp, Used};
 
 /// What the control plane answers with.
 pub(super) type Answer = Body;
 
 /// The control plane of this process.
 #[derive(Clone, Debug)]
-pub(super) struct Authority(Arc<Control>);
+pub(super) struct Authority(Arc<Control>, Arc<Ledger>);
 
 impl Authority {
     /// Opens the configured control plane, if there is one.
@@ -45,12 +48,19 @@ impl Authority {
         if control_is_mute(config) {
             tracing::warn!("no guard_secret is set: only deployments listed in the store may ask the guard API");
         }
-        Ok(Some(Self(control)))
+        let ledger = Ledger::of(config).context("the ledger's thread cannot be started")?;
+        Ok(Some(Self(control, Arc::new(ledger))))
+    }
+
+    /// The ledger's sink, where it reads the spool.
+    pub(super) fn plan(&self) -> Option<Plan> {
+        self.1.plan()
     }
 
     /// Its keys, for the guard.
     pub(super) fn source(&self) -> Arc<dyn KeySource> {
-        Arc::new(StoreKeys(self.0.store().clone()))
+        let holder = format!("here-{:016x}", fastrand::u64(..));
+        Arc::new(StoreKeys { store: self.0.store().clone(), holder })
     }
 
     /// Whether a request for this path is its to answer.
@@ -87,11 +97,12 @@ impl Authority {
     }
 
     /// Brings its counts to `/metrics`.
-    pub(super) fn observe(&self, metrics: &Metrics) -> Result<()> {
+    pub(super) fn observe(&self, metrics: &Metrics, spool: &Spool) -> Result<()> {
         const ANSWERS: Family = ("tollgate_guard_api_answers_total", "Answers of the guard API.", Kind::Counter);
         const REPORTED: Family =
             ("tollgate_guard_api_reported_total", "Usage events that callers reported.", Kind::Counter);
         const STREAMS: Family = ("tollgate_guard_api_revocation_streams", "Open streams of revocations.", Kind::Gauge);
+        self.1.observe(metrics, spool)?;
         let control = Arc::downgrade(&self.0);
         let observed = Observed::new(&[(ANSWERS, Some("result")), (REPORTED, None), (STREAMS, None)], move || {
             let Some(control) = control.upgrade() else { return Vec::new() };
@@ -116,8 +127,10 @@ impl Authority {
         Ok(metrics.observe(observed)?)
     }
 
-    /// Closes the database's connections.
+    /// Stops the ledger's reader and closes the database's connections.
     pub(super) async fn close(&self) {
+        let ledger = Arc::clone(&self.1);
+        drop(tokio::task::spawn_blocking(move || ledger.stop()).await);
         self.0.store().close().await;
     }
 }
@@ -126,7 +139,7 @@ impl Authority {
 fn records(config: &Config) -> &[KeyRecord] {
     match &config.guard.mode {
         GuardMode::Keys { records, .. } => records,
-        GuardMode::Open => &[],
+        GuardMode::Open | GuardMode::Remote(_) => &[],
     }
 }
 
@@ -148,14 +161,44 @@ fn report_to(meter: &Arc<Meter>) -> Report {
 
 /// The store as a source of keys.
 #[derive(Debug)]
-struct StoreKeys(Store);
+struct StoreKeys {
+    store: Store,
+    /// This process, to which slices of budgets are lent as to any other.
+    holder: String,
+}
+
+impl StoreKeys {
+    /// How long a slice is lent. The record itself is let go of when it changes.
+    const LENT_FOR_MS: u64 = 60_000;
+
+    async fn find(&self, key: &Digest, used: Option<Used>) -> Result<Verdict, StoreError> {
+        let Some(found) = self.store.find(key).await? else { return Ok(Verdict::unknown()) };
+        let Some(budget) = found.record.budget else { return Ok(Verdict::record(found.record)) };
+        let now = Timestamp::now();
+        let until = Timestamp::from_millis(now.as_millis() + Self::LENT_FOR_MS);
+        let loan = Loan { key: &found.record.id, holder: &self.holder, used, now, until };
+        let slice = Some(self.store.lend(&loan, &budget).await?);
+        let (organization_limits, ttl, by_model) = (Limits::default(), None, false);
+        let record = found.record;
+        Ok(Verdict::Granted(Arc::new(Granted { record, organization_limits, slice, ttl, by_model })))
+    }
+}
 
 impl KeySource for StoreKeys {
-    fn fetch<'a>(&'a self, credential: &'a Credential<'_>) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, before: Before) -> Fetching<'a> {
         Box::pin(async move {
-            let found = self.0.find(&credential.digest()).await;
-            let found = found.map_err(|error| FetchError::Unreachable(Arc::new(error)))?;
-            Ok(found.map(|found| found.record))
+            let found = self.find(&asked.credential().digest(), before.used).await;
+            found.map_err(|error| FetchError::Unreachable(Arc::new(error)))
+        })
+    }
+
+    fn give_back(&self, returned: Vec<Returned>) -> Returning<'_> {
+        Box::pin(async move {
+            for one in returned {
+                if let Err(error) = self.store.give_back(&one.key_id, (&self.holder, one.used)).await {
+                    tracing::warn!(%error, "a slice of a budget could not be given back: it ends by time");
+                }
+            }
         })
     }
 }

@@ -15,6 +15,8 @@ use crate::guard::{Guard, KeySource};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use crate::sink::Plan;
+use crate::spool::Spool;
 
 /// What the control plane would answer with.
 pub(super) type Answer = Full<Bytes>;
@@ -36,6 +38,10 @@ impl Authority {
         match self.0 {}
     }
 
+    pub(super) fn plan(&self) -> Option<Plan> {
+        match self.0 {}
+    }
+
     pub(super) fn serves(_path: &str) -> bool {
         false
     }
@@ -49,7 +55,7 @@ impl Authority {
         match self.0 {}
     }
 
-    pub(super) fn observe(&self, _metrics: &Metrics) -> Result<()> {
+    pub(super) fn observe(&self, _metrics: &Metrics, _spool: &Spool) -> Result<()> {
         match self.0 {}
     }
 

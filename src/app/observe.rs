@@ -20,6 +20,7 @@ const GAUGE: Kind = Kind::Gauge;
 pub(super) fn all(metrics: &Metrics, parts: (&Arc<Proxy>, &Spool, &Sinks), listener: &Listener) -> Result<()> {
     let (proxy, spool, sinks) = parts;
     metrics.observe(of_guard(proxy)?)?;
+    metrics.observe(of_authority(proxy)?)?;
     metrics.observe(of_events(spool)?)?;
     metrics.observe(of_spool(spool)?)?;
     metrics.observe(of_sinks(sinks)?)?;
@@ -64,6 +65,7 @@ fn of_guard(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
         vec![
             labelled(0, ("result", "hit"), stats.hits),
             labelled(0, ("result", "negative_hit"), stats.negative_hits),
+            labelled(0, ("result", "stale"), stats.stale),
             labelled(0, ("result", "miss"), stats.misses),
             plain(1, stats.fetches),
             plain(2, stats.fetch_errors),
@@ -115,6 +117,32 @@ fn of_events(spool: &Spool) -> Result<Observed, prometheus::Error> {
 }
 
 /// How the log itself fares.
+fn of_authority(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
+    const STALENESS: Family = (
+        "tollgate_guard_staleness_seconds",
+        "How long the remote authority has given no sign; absent without one.",
+        GAUGE,
+    );
+    const FOLLOWING: Family =
+        ("tollgate_guard_revocation_stream", "1 while the remote authority's revocations are followed.", GAUGE);
+    const BREAKS: Family =
+        ("tollgate_guard_revocation_stream_breaks_total", "Times that the stream of revocations broke off.", COUNTER);
+    const REVOKED: Family = ("tollgate_guard_revocations_total", "Keys that the remote authority revoked.", COUNTER);
+    const PURSES: Family = ("tollgate_budget_keys", "Keys whose spending is held against a budget.", GAUGE);
+    const UNPRICED: Family =
+        ("tollgate_budget_unpriced_total", "Requests with a budget whose model has no price.", COUNTER);
+    let families = [STALENESS, FOLLOWING, BREAKS, REVOKED, PURSES, UNPRICED].map(|family| (family, None));
+    let proxy = Arc::downgrade(proxy);
+    Observed::new(&families, move || {
+        let Some(proxy) = proxy.upgrade() else { return Vec::new() };
+        let stats = proxy.guard.stats();
+        let silence = stats.silence_ms.map(|silence| Sample { family: 0, label: None, value: silence as f64 / 1e3 });
+        let counts = [stats.following, stats.stream_breaks, stats.revoked, stats.purses, stats.unpriced];
+        let counts = counts.into_iter().enumerate().map(|(at, count)| plain(at + 1, count));
+        silence.into_iter().chain(counts).collect()
+    })
+}
+
 fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
     const BYTES: Family = ("tollgate_spool_bytes", "Bytes that the spool takes on disk.", GAUGE);
     const OLDEST: Family = (

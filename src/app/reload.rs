@@ -77,6 +77,7 @@ impl Reload {
             certificates.map(|(tls, files)| anyhow::Ok((tls, Certificates::read(files)?))).transpose()?;
         let Front { proxy, authority, .. } = &self.front;
         proxy.upstreams.reload(&config.upstreams)?;
+        proxy.guard.price(&config.prices);
         proxy.guard.reload(&config.guard, &config.limits);
         proxy.meter.reload(&config);
         if let Some(authority) = authority {

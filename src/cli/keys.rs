@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 
 use super::End;
 #[cfg(feature = "control")]
-use super::stored_keys;
+use super::{store, stored_keys};
 use crate::config::{check_keys, load_keys};
 use crate::types::{Digest, Secret};
 #[cfg(feature = "control")]
@@ -44,12 +44,25 @@ pub(super) enum Command {
     Stored(stored_keys::Action),
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  tollgate keys create --id acme-ci --file keys.yaml     into a keys file; only the digest is stored
+  tollgate keys create --id acme-ci --organization org_acme   into the control plane's store, where one is configured
+  tollgate keys list acme                                letters and state, never the key
+  tollgate keys limit acme-ci --requests-per-minute 60
+  tollgate keys recharge acme-ci 25.00 --note 'invoice 17'
+  tollgate keys import keys.yaml --database sqlite://data/tollgate.db
+  tollgate keys export > keys.json
+
+A key is shown once, when it is made. The store is that of tollgate.yaml, of --config or of --database.";
+
 /// What to do with keys, and where they are.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Options {
     #[cfg(feature = "control")]
     #[command(flatten)]
-    place: stored_keys::Place,
+    place: store::Place,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,7 +70,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     match &options.command {
         #[cfg(feature = "control")]
-        Command::Create { id, organizations, file: None } => match stored_keys::meant(&options.place)? {
+        Command::Create { id, organizations, file: None } => match store::meant(&options.place)? {
             Some(store) => stored_keys::create(&store, &new_record(id, organizations)),
             None => create(id, organizations, None),
         },

@@ -8,10 +8,20 @@ mod completions;
 mod demo;
 mod keys;
 mod line;
+#[cfg(feature = "control")]
+mod models;
+#[cfg(feature = "control")]
+mod orgs;
 mod serve;
 mod settings;
 #[cfg(feature = "control")]
+mod store;
+#[cfg(feature = "control")]
 mod stored_keys;
+#[cfg(feature = "control")]
+mod table;
+#[cfg(feature = "control")]
+mod usage;
 
 use std::process::ExitCode;
 
@@ -48,6 +58,7 @@ Examples:
   tollgate serve --config tollgate.yaml            with keys, limits, Kafka
   tollgate check --config tollgate.yaml            is everything in place? one remedy per failure
   tollgate keys create --id acme-ci --file keys.yaml
+  tollgate usage --since 2026-11-01 --by org       who spent what, from the control plane's ledger
   tollgate audit --file data/usage.jsonl           is any event missing? also of a topic or a spool
 
 Every setting can also come from the environment: TOLLGATE_PROXY__LISTEN sets proxy.listen.
@@ -67,6 +78,15 @@ enum Command {
     Check(settings::Settings),
     /// Make, hash and validate keys; list and change those of the control plane
     Keys(keys::Options),
+    /// Make, list and charge organizations of the control plane
+    #[cfg(feature = "control")]
+    Orgs(orgs::Options),
+    /// List models of the control plane and set their prices
+    #[cfg(feature = "control")]
+    Models(models::Options),
+    /// Who spent what: the ledger's totals by key, organization, model, day
+    #[cfg(feature = "control")]
+    Usage(usage::Options),
     /// Prove that no event is missing, from a topic, a file or a spool
     Audit(audit::Options),
     /// Print a shell completion script
@@ -92,6 +112,12 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Check(settings) => check::run(&settings),
         Command::Keys(options) => keys::run(&options),
+        #[cfg(feature = "control")]
+        Command::Orgs(options) => orgs::run(&options),
+        #[cfg(feature = "control")]
+        Command::Models(options) => models::run(&options),
+        #[cfg(feature = "control")]
+        Command::Usage(options) => usage::run(&options),
         Command::Audit(options) => audit::run(&options),
         Command::Completions { shell } => Ok(completions::run(shell)),
     };

@@ -4,27 +4,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use clap::{Args, Subcommand};
+use anyhow::Result;
+use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::End;
-use crate::config::{self, Database, Sources, load_keys};
+use super::store::{self, Place, refused};
+use crate::config::{Database, load_keys};
 use crate::control::store::{By, Enabled, KeyView, NewKey, Page, Payer, Store, StoreError};
 use crate::types::{KeyId, KeyRecord, Limits, NanoUsd};
 
 const PREFIX: &str = "tg-";
-
-/// Which store.
-#[derive(Debug, Args)]
-pub(super) struct Place {
-    /// The configuration file, whose control.database is meant [default: tollgate.yaml, if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The database itself: sqlite://PATH or postgres://…
-    #[arg(long, global = true, value_name = "URL", conflicts_with = "config")]
-    database: Option<String>,
-}
 
 /// What to do with a stored key.
 #[derive(Debug, Subcommand)]
@@ -90,35 +80,13 @@ pub(super) enum Action {
     Export,
 }
 
-/// The store that is meant, and who makes changes; `None` when no control plane is configured.
-pub(super) fn meant(place: &Place) -> Result<Option<(Database, By)>> {
-    let process = Sources::from_process(place.config.clone(), Vec::new());
-    let user = process.environment.iter().find(|(name, _)| name == "USER").map_or("unknown", |(_, user)| user);
-    let by = By::new(&format!("cli:{user}"));
-    if let Some(url) = &place.database {
-        let database = config::check_database(url).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-        return Ok(Some((database, by)));
-    }
-    match config::load(&process) {
-        Ok(loaded) => Ok(loaded.config.control.map(|control| (control.database, by))),
-        Err(problems) if place.config.is_some() => anyhow::bail!("{problems}"),
-        Err(_) => Ok(None),
-    }
-}
-
 pub(super) fn run(place: &Place, action: &Action) -> Result<End> {
-    let Some((database, by)) = meant(place)? else {
-        eprintln!(
-            "tollgate: no control plane is configured here. Name its database: --database sqlite://data/tollgate.db"
-        );
-        return Ok(End::Wrong);
-    };
-    with_store(&database, async |store| act(&store, &by, action).await)
+    store::on(place, async |store, by| act(&store, &by, action).await)
 }
 
 /// Makes a key in the store, and the organizations that it names and that do not exist yet.
 pub(super) fn create((database, by): &(Database, By), record: &KeyRecord) -> Result<End> {
-    with_store(database, async |store| {
+    store::with(database, async |store| {
         for organization in &record.organizations {
             if store.ensure_organization(by, organization).await? {
                 eprintln!("the organization {organization} was made");
@@ -133,16 +101,6 @@ pub(super) fn create((database, by): &(Database, By), record: &KeyRecord) -> Res
             }
             Err(error) => refused(error),
         }
-    })
-}
-
-fn with_store(database: &Database, act: impl AsyncFnOnce(Store) -> Result<End>) -> Result<End> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(async {
-        let store = Store::open(database).await?;
-        let end = act(store.clone()).await;
-        store.close().await;
-        end
     })
 }
 
@@ -167,17 +125,6 @@ async fn act(store: &Store, by: &By, action: &Action) -> Result<End> {
         Action::Delete { id: key } => store.delete_key(by, &id(key)).await.map(drop),
     };
     changed.map_or_else(refused, |()| Ok(End::Done))
-}
-
-/// What the caller can mend is a wrong use; the rest is a failure.
-fn refused(error: StoreError) -> Result<End> {
-    match error {
-        StoreError::NotFound(_) | StoreError::Exists(_) | StoreError::Invalid(_) => {
-            eprintln!("tollgate: {error}");
-            Ok(End::Wrong)
-        }
-        other => Err(other.into()),
-    }
 }
 
 async fn list(store: &Store, text: Option<&str>, as_json: bool) -> Result<End> {

@@ -188,6 +188,23 @@ pub enum GuardMode {
         /// Its records.
         records: Arc<Vec<KeyRecord>>,
     },
+    /// From an authority elsewhere.
+    Remote(Remote),
+}
+
+/// An authority elsewhere: a Tollgate control plane, or a server of the original guard API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Where its guard API is: the paths under `/api/guard/` follow.
+    pub url: Uri,
+    /// The `SecretKey` to ask it with; without one each client's own is passed on.
+    pub secret: Option<Secret>,
+    /// How long an answer holds. The authority may say less.
+    pub ttl: Duration,
+    /// How long a refusal holds.
+    pub negative_ttl: Duration,
+    /// How long keys that were good go on when the authority does not answer.
+    pub grace: Duration,
 }
 
 /// The control plane.

@@ -1,15 +1,21 @@
 //! `guard:`, who may call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderName;
 
 use super::field::{Field, quote};
+use super::secret::secret;
 use super::section::Section;
-use super::{Control, Guard, GuardMode, keys};
+use super::{Control, Guard, GuardMode, Remote, keys, url};
 use crate::header::{OPENAI_ORGANIZATION, SWARMS_ORGANIZATION, X_ORGANIZATION};
 
 const ORGANIZATION_HEADERS: [HeaderName; 3] = [SWARMS_ORGANIZATION, OPENAI_ORGANIZATION, X_ORGANIZATION];
+
+const TTL: Duration = Duration::from_mins(1);
+const NEGATIVE_TTL: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_mins(10);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -24,13 +30,21 @@ pub(super) fn read(mut section: Section<'_>, control: Option<&Control>) -> Guard
     let words = [("open", Mode::Open), ("keys", Mode::Keys), ("remote", Mode::Remote)];
     let mode = written.as_ref().and_then(|field| field.choice(&words));
     let keys = section.take("keys");
-    if let Some(remote) = section.take("remote") {
-        remote.problem("a remote guard is not in this version yet", "Take it out, and use 'keys: { file: … }'.");
+    let remote = section.take("remote");
+    if let (Some(remote), Some(Mode::Open | Mode::Keys)) = (&remote, mode) {
+        remote.warn("it has no effect in this mode", "Set mode: remote, or take it out.");
     }
     let mode = match (mode, &written, keys) {
-        (Some(Mode::Remote), Some(field), _) => {
-            field.problem("the mode 'remote' is not in this version yet", "Use open or keys.");
+        (Some(Mode::Remote), _, Some(keys)) => {
+            keys.problem("with mode 'remote' the authority knows the keys", "Take 'keys' out, or set mode: keys.");
             GuardMode::Open
+        }
+        (Some(Mode::Remote), Some(field), None) if remote.is_none() => {
+            field.problem("mode 'remote' needs to know whom to ask", "Add remote: { url: http://control:4141 }.");
+            GuardMode::Open
+        }
+        (Some(Mode::Remote) | None, _, None) if remote.is_some() => {
+            remote.and_then(from_remote).map_or(GuardMode::Open, GuardMode::Remote)
         }
         (Some(Mode::Open), _, Some(keys)) => {
             keys.warn("with mode 'open' no key is asked for", "Set mode: keys, or take the keys out.");
@@ -59,6 +73,18 @@ fn from_keys(field: Field<'_>) -> Option<GuardMode> {
     let path = file.file_path()?;
     let records = keys::from_config(&file, &path);
     Some(GuardMode::Keys { file: Some(path), records: Arc::new(records) })
+}
+
+fn from_remote(field: Field<'_>) -> Option<Remote> {
+    let mut section = field.section();
+    let bounds = |least, most| (Duration::from_millis(least), Duration::from_secs(most));
+    let secret = section.take("secret").and_then(|field| secret(&mut field.section().with_hidden_names()));
+    let ttl = section.duration("ttl", bounds(100, 3600)).unwrap_or(TTL);
+    let negative_ttl = section.duration("negative_ttl", bounds(0, 300)).unwrap_or(NEGATIVE_TTL);
+    let grace = section.duration("grace", bounds(0, 7 * 86_400)).unwrap_or(GRACE);
+    let url =
+        section.require("url", "Name the authority: url: http://control:4141.").and_then(|field| url::read(&field));
+    Some(Remote { url: url?, secret, ttl, negative_ttl, grace })
 }
 
 fn organization_headers(section: &mut Section<'_>) -> Vec<HeaderName> {

@@ -128,7 +128,6 @@ fn digest(field: Field<'_>) -> Option<Digest> {
 }
 
 fn budget(field: Field<'_>) -> Option<Budget> {
-    field.warn("budgets of a keys file are not enforced in this version", "Set limits, or watch the events' cost.");
     let mut section: Section<'_> = field.section();
     let periods = [("day", Period::Day), ("week", Period::Week), ("month", Period::Month), ("total", Period::Total)];
     let period = section.require("period", "Write period: day, week, month or total.");

@@ -35,7 +35,7 @@ mod tests;
 
 pub use checked::{
     Config, Control, Credential, Database, DialectChoice, Disconnect, Encoding, Events, File, Guard, GuardMode, Kafka,
-    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Spool, SyncMode, Timeouts, Tls,
+    KafkaFormat, LimitSet, Listen, Log, LogFormat, Matching, Overhead, Proxy, Remote, Spool, SyncMode, Timeouts, Tls,
     Tokenizer, Upstream, Vocabulary, WhenFull, Workload,
 };
 pub use control::check_database;

@@ -107,6 +107,10 @@ fn every_key_reaches_the_checked_configuration() {
     assert_eq!((proxy.max_request_bytes, proxy.max_connections), (1 << 20, 100));
     assert_eq!((proxy.header_timeout, proxy.idle_timeout), (Duration::from_millis(250), Duration::from_mins(5)));
     assert_eq!((proxy.disconnect, proxy.drain_timeout), (Disconnect::Drain, Duration::ZERO));
+    let GuardMode::Remote(remote) = &config.guard.mode else { panic!("not mode remote") };
+    assert_eq!((remote.url.to_string(), remote.secret.is_some()), ("https://authority:4141/team".into(), true));
+    let [ttl, negative, grace] = [30, 1, 3600].map(Duration::from_secs);
+    assert_eq!((remote.ttl, remote.negative_ttl, remote.grace), (ttl, negative, grace));
     assert_eq!((&*local.name, &*local.provider, local.dialect), ("local", "acme", DialectChoice::OpenAi));
     assert_eq!(local.url, "http://models.svc:8000/prefix");
     assert_eq!((local.http2, local.inject_usage, local.disconnect), (true, false, Disconnect::Abort));
@@ -312,8 +316,7 @@ tollgate.yaml:6:22: control.database: the password stands in the configuration i
     let found = warnings(&loaded.unwrap()).join("\n").replace(&format!("{}/", directory.path().display()), "");
     let want = "\
 tollgate.yaml:1:1: the upstream 'a' is called without a credential, because a client's key stays here. Give it a 'credential', unless it needs none.
-keys.yaml:1:16: [0].key: stands here in plain text. Write { sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad } instead.
-keys.yaml:1:29: [0].budget: budgets of a keys file are not enforced in this version. Set limits, or watch the events' cost.";
+keys.yaml:1:16: [0].key: stands here in plain text. Write { sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad } instead.";
     assert_eq!(found, want);
 }
 

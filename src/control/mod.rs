@@ -9,6 +9,7 @@
 mod follow;
 mod guard_api;
 mod keys;
+pub mod ledger;
 mod rate;
 mod reply;
 mod stats;

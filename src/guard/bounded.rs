@@ -54,6 +54,10 @@ impl<K: Copy + Eq + Hash, V: Clone> Bounded<K, V> {
         evicted
     }
 
+    pub(super) fn remove(&self, key: &K) {
+        self.entries.remove(key);
+    }
+
     /// Removes every entry whose value is such. Looks at all of them, shard by shard.
     pub(super) fn remove_where(&self, is_such: impl Fn(&V) -> bool) {
         // Its place stays behind and goes when its turn comes, like that of an entry put anew.

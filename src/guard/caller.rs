@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::lookup::Age;
+use super::source::{Granted, Question};
 use crate::reject::Reject;
-use crate::types::{GroupId, KeyId, KeyRecord, Limits, OrgId};
+use crate::types::{GroupId, KeyId, Limits, OrgId};
 
 /// A caller that the guard knows. Only the guard makes one.
 #[derive(Clone)]
@@ -13,9 +15,16 @@ pub struct Caller {
     pub key: Option<KeyId>,
     /// The organization that pays: the named one, or the record's first.
     pub organization: Option<OrgId>,
-    /// The key's group.
-    pub group: Option<GroupId>,
-    record: Option<Arc<KeyRecord>>,
+    pub(super) granted: Option<Arc<Granted>>,
+    /// What admission must know besides, for the few for which it is anything.
+    pub(super) pending: Option<Box<Pending>>,
+}
+
+/// What is still to be asked, and how old what was said is.
+#[derive(Clone)]
+pub(super) struct Pending {
+    pub(super) question: Question<'static>,
+    pub(super) age: Age,
 }
 
 /// What a request wants, as far as it is known before it is sent.
@@ -40,31 +49,54 @@ pub struct Refused {
 
 impl Caller {
     pub(super) fn anonymous(organization: Option<OrgId>) -> Self {
-        Self { key: None, organization, group: None, record: None }
+        Self { key: None, organization, granted: None, pending: None }
     }
 
-    pub(super) fn with_key(record: Arc<KeyRecord>, organization: Option<OrgId>) -> Self {
-        Self { key: Some(record.id.clone()), organization, group: record.group.clone(), record: Some(record) }
+    pub(super) fn with_key(granted: &Arc<Granted>, organization: Option<OrgId>) -> Self {
+        let key = Some(granted.record.id.clone());
+        Self { key, organization, granted: Some(Arc::clone(granted)), pending: None }
     }
 
     pub(super) fn is_anonymous(&self) -> bool {
-        self.record.is_none()
+        self.granted.is_none()
     }
 
     /// Whether the key may use some models only, so that a request must say which it asks.
     pub fn is_bound_to_models(&self) -> bool {
-        self.record.as_ref().is_some_and(|record| !record.models.is_empty())
+        self.granted.as_ref().is_some_and(|granted| granted.by_model || !granted.record.models.is_empty())
+    }
+
+    pub(super) fn is_decided_by_model(&self) -> bool {
+        self.granted.as_ref().is_some_and(|granted| granted.by_model)
+    }
+
+    /// The key's group.
+    pub fn group(&self) -> Option<&GroupId> {
+        self.granted.as_ref()?.record.group.as_ref()
+    }
+
+    /// Whether the authority could be asked in time.
+    pub(super) fn age(&self) -> Age {
+        self.pending.as_ref().map_or(Age::Fresh, |pending| pending.age)
+    }
+
+    pub(super) fn granted(&self) -> Option<&Arc<Granted>> {
+        self.granted.as_ref()
     }
 
     pub(super) fn may_use(&self, model: Option<&str>) -> bool {
-        match (&self.record, model) {
-            (Some(record), Some(model)) => record.allows_model(model),
+        match (&self.granted, model) {
+            (Some(granted), Some(model)) => granted.record.allows_model(model),
             _ => true,
         }
     }
 
     pub(super) fn key_limits(&self, defaults: Limits) -> Limits {
-        self.record.as_ref().map_or(defaults, |record| record.limits.or(defaults))
+        self.granted.as_ref().map_or(defaults, |granted| granted.record.limits.or(defaults))
+    }
+
+    pub(super) fn organization_limits(&self, defaults: Limits) -> Limits {
+        self.granted.as_ref().map_or(defaults, |granted| granted.organization_limits.or(defaults))
     }
 }
 
@@ -73,7 +105,7 @@ impl fmt::Debug for Caller {
         f.debug_struct("Caller")
             .field("key", &self.key)
             .field("organization", &self.organization)
-            .field("group", &self.group)
+            .field("group", &self.group())
             .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn organization(
     headers: &HeaderMap,
     names: &[HeaderName],
 ) -> Result<Option<OrgId>, Reject> {
-    let Some(claim) = named_organization(headers, names) else {
+    let Some(claim) = named_organization(headers, names).map(|claim| claim.as_bytes().trim_ascii()) else {
         return Ok(record.organizations.first().cloned());
     };
     record.organization(claim).cloned().map(Some).ok_or(Reject::OrganizationForbidden)
@@ -54,7 +54,9 @@ pub(super) fn organization(
 /// The organization as the client says it, for mode `open`.
 pub(super) fn claimed_organization(headers: &HeaderMap, names: &[HeaderName]) -> Result<Option<OrgId>, Reject> {
     const MALFORMED: Reject = Reject::BadRequest("The organization header must be visible ASCII of at most 256 bytes.");
-    let Some(claim) = named_organization(headers, names) else { return Ok(None) };
+    let Some(claim) = named_organization(headers, names).map(|claim| claim.as_bytes().trim_ascii()) else {
+        return Ok(None);
+    };
     let proper = claim.len() <= MAX_ORGANIZATION_BYTES && claim.iter().all(u8::is_ascii_graphic);
     match std::str::from_utf8(claim) {
         Ok(text) if proper => Ok(Some(OrgId::new(text))),
@@ -63,7 +65,7 @@ pub(super) fn claimed_organization(headers: &HeaderMap, names: &[HeaderName]) ->
 }
 
 /// The value of the first of these headers that is there and not empty.
-fn named_organization<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Option<&'a [u8]> {
-    let values = names.iter().filter_map(|name| headers.get(name));
-    values.map(|value| value.as_bytes().trim_ascii()).find(|value| !value.is_empty())
+pub(super) fn named_organization<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Option<&'a HeaderValue> {
+    let mut values = names.iter().filter_map(|name| headers.get(name));
+    values.find(|value| !value.as_bytes().trim_ascii().is_empty())
 }

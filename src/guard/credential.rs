@@ -60,6 +60,10 @@ impl<'a> Credential<'a> {
         &self.0
     }
 
+    pub(super) fn into_owned(self) -> Credential<'static> {
+        Credential(Cow::Owned(self.0.into_owned()))
+    }
+
     /// Its SHA-256, by which key records are found.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use dashmap::{DashMap, Entry};
 use tokio::sync::OnceCell;
 
-use super::cache::{CacheKey, Known};
+use super::cache::CacheKey;
+use super::lookup::Known;
 use super::source::FetchError;
 
 pub(super) type Answer = Result<Known, FetchError>;

@@ -4,16 +4,19 @@
 //! [`Guard::admit`] holds model permission and limits against what the request wants. Nothing else makes a `Permit`.
 //! Once a key is cached, neither waits nor, for a key in a header, allocates.
 //!
-//! A plain key is kept nowhere: not in the cache, not in a record, not in any `Debug` output. Budgets are not held here.
+//! A plain key is kept nowhere: not in the cache, not in a record, not in any `Debug` output. Budgets that an authority lends in slices
+//! are held by it over many sidecars; those of a keys file are this process's own.
 
 mod access;
 mod base64;
 mod bounded;
+mod budget;
 mod cache;
 mod caller;
 mod check;
 mod credential;
 mod flight;
+mod follow;
 mod limit;
 mod lookup;
 mod permit;
@@ -27,20 +30,22 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, Uri};
+use tokio::sync::Notify;
 
 use crate::config;
 use crate::reject::Reject;
-use crate::types::KeyRecord;
-use access::Access;
-use limit::{Limiters, Need};
-use stats::Counters;
+use crate::types::{KeyRecord, PriceTable};
+use access::{Access, Shared};
+use budget::{Hold, Purses, Short};
+use limit::{Limiters, Need, Reservation};
 
+pub use budget::{Kept, KeptError};
 pub use caller::{Caller, Refused, Wants};
 pub use credential::{CREDENTIAL_HEADERS, Credential};
 pub use limit::RateView;
 pub use permit::Permit;
 pub use query::without_key;
-pub use source::{FetchError, Fetching, FileSource, KeySource};
+pub use source::{Before, FetchError, Fetching, FileSource, Granted, KeySource, Question, Returning, Verdict};
 pub use stats::Stats;
 
 /// The guard of one process, shared by `Arc`.
@@ -49,8 +54,9 @@ pub use stats::Stats;
 pub struct Guard {
     rules: ArcSwap<Rules>,
     limiters: Limiters,
-    counters: Arc<Counters>,
-    authority: Option<Arc<dyn KeySource>>,
+    shared: Shared,
+    /// Woken when another authority may have to be followed.
+    reloaded: Notify,
 }
 
 /// What one configuration says. Its cache goes with it, so a fetch begun under old keys can never fill the new cache.
@@ -67,14 +73,18 @@ impl Guard {
 
     /// The same, beside an authority in this process, whose keys are asked for where the keys file does not know one.
     pub fn beside(authority: Option<Arc<dyn KeySource>>, config: &config::Guard, limits: &config::LimitSet) -> Self {
-        let counters = Arc::new(Counters::default());
-        let access = Access::new(config, authority.as_ref(), &counters);
-        Self { authority, ..Self::with(access, limits, counters) }
+        let shared = Shared { authority, counters: Arc::default(), purses: Arc::new(Purses::new()) };
+        Self::with(Access::new(config, &shared, None), limits, shared)
     }
 
-    fn with(access: Access, limits: &config::LimitSet, counters: Arc<Counters>) -> Self {
+    fn with(access: Access, limits: &config::LimitSet, shared: Shared) -> Self {
         let rules = ArcSwap::from_pointee(Rules { access, limits: *limits });
-        Self { rules, limiters: Limiters::new(), counters, authority: None }
+        Self { rules, limiters: Limiters::new(), shared, reloaded: Notify::new() }
+    }
+
+    /// What tokens cost from now on: budgets are held by it.
+    pub fn price(&self, prices: &Arc<PriceTable>) {
+        self.shared.purses.price(Arc::clone(prices));
     }
 
     /// Lets go of the records that are old: each is asked for anew when its key comes next.
@@ -85,8 +95,9 @@ impl Guard {
     /// Keys and limits from now on; a key that is gone is refused at once. Permits already given stay valid, and what
     /// a key has used of its limits stays used as long as its id is the same.
     pub fn reload(&self, config: &config::Guard, limits: &config::LimitSet) {
-        let access = Access::new(config, self.authority.as_ref(), &self.counters);
+        let access = Access::new(config, &self.shared, Some(&self.rules.load().access));
         self.rules.store(Arc::new(Rules { access, limits: *limits }));
+        self.reloaded.notify_one();
     }
 
     /// Who calls: credential, key record, `SecretKey`, organization, in this order.
@@ -104,22 +115,66 @@ impl Guard {
         rules.access.ask(headers, uri).await
     }
 
-    /// Whether this caller may have what it wants: model permission, then limits, reserving what the request may use.
+    /// Whether this caller may have what it wants: model permission, then limits and budget, reserving what the request
+    /// may use.
     ///
     /// A request without a model (a list of models, say) is not held to the key's models; where a dialect needs a
-    /// model, it is for the dialect to refuse a body without one.
+    /// model, it is for the dialect to refuse a body without one. Waits only for an authority that decides about each
+    /// model, or that lends the next part of a budget.
     ///
     /// # Errors
-    /// [`Reject::ModelForbidden`] or [`Reject::Limited`], always with the caller.
-    pub fn admit(&self, caller: Caller, wants: &Wants<'_>) -> Result<Permit, Refused> {
+    /// What the caller is told, always with the caller.
+    pub async fn admit(&self, mut caller: Caller, wants: &Wants<'_>) -> Result<Permit, Refused> {
+        match self.reserve(&mut caller, wants).await {
+            Ok((reservation, budget)) => Ok(Permit::new(caller, reservation, budget)),
+            Err(reject) => Err(Refused { reject, caller: Some(caller) }),
+        }
+    }
+
+    async fn reserve(&self, caller: &mut Caller, wants: &Wants<'_>) -> Result<(Reservation, Option<Hold>), Reject> {
         if !caller.may_use(wants.model) {
-            return Err(Refused { reject: Reject::ModelForbidden, caller: Some(caller) });
+            return Err(Reject::ModelForbidden);
+        }
+        if let Some(model) = wants.model.filter(|_| caller.is_decided_by_model()) {
+            let rules = self.rules.load_full();
+            rules.access.may_have(caller, model).await?;
         }
         let need = Need { input_tokens: wants.input_tokens, max_output_tokens: wants.max_output_tokens };
-        match self.limiters.reserve(&caller, &self.rules.load().limits, need) {
-            Ok(reservation) => Ok(Permit::new(caller, reservation)),
-            Err(state) => Err(Refused { reject: Reject::Limited(state), caller: Some(caller) }),
+        let mut reservation =
+            self.limiters.reserve(caller, &self.rules.load().limits, need).map_err(Reject::Limited)?;
+        match self.hold(caller, wants).await {
+            Ok(budget) => Ok((reservation, budget)),
+            Err(reject) => {
+                reservation.settle(0);
+                Err(reject)
+            }
         }
+    }
+
+    /// Holds what the request may cost of its key's budget.
+    async fn hold(&self, caller: &Caller, wants: &Wants<'_>) -> Result<Option<Hold>, Reject> {
+        let Some(granted) = caller.granted().filter(|granted| granted.record.budget.is_some()) else {
+            return Ok(None);
+        };
+        let purses = &self.shared.purses;
+        let short = match purses.take(granted, wants) {
+            Ok(hold) => {
+                if purses.runs_low(granted) {
+                    self.rules.load().access.ask_soon(caller);
+                }
+                return Ok(hold);
+            }
+            Err(Short::Slice) => {
+                let rules = self.rules.load_full();
+                rules.access.ask_for_more(caller).await?;
+                match purses.take(granted, wants) {
+                    Ok(hold) => return Ok(hold),
+                    Err(_) => purses.still_short(&granted.record),
+                }
+            }
+            Err(short) => short,
+        };
+        Err(short.reject())
     }
 
     /// Looks at the headers that may name an organization.
@@ -129,9 +184,18 @@ impl Guard {
 
     /// What the guard has done so far, and how much it holds.
     pub fn stats(&self) -> Stats {
-        let (cached_keys, cached_unknown) = self.rules.load().access.cached();
-        let (limit_scopes, shared_scope_uses) = (self.limiters.scopes(), self.limiters.shared_uses());
-        Stats { cached_keys, cached_unknown, limit_scopes, shared_scope_uses, ..self.counters.read() }
+        let rules = self.rules.load();
+        let (cached_keys, cached_unknown) = rules.access.cached();
+        Stats {
+            cached_keys,
+            cached_unknown,
+            limit_scopes: self.limiters.scopes(),
+            shared_scope_uses: self.limiters.shared_uses(),
+            purses: self.shared.purses.len(),
+            unpriced: self.shared.purses.unpriced(),
+            silence_ms: rules.access.asking().map(|asking| asking.authority.silence().as_millis() as u64),
+            ..self.shared.counters.read()
+        }
     }
 }
 

@@ -3,21 +3,28 @@
 use std::fmt;
 
 use super::Caller;
+use super::budget::Hold;
 use super::limit::{RateView, Reservation};
-use crate::types::{GroupId, KeyId, OrgId};
+use super::lookup::Age;
+use crate::types::{GroupId, KeyId, NanoUsd, OrgId};
 
 /// Proof of admission. Only the guard makes one.
 ///
 /// While it lives it takes up one concurrent request in each of its caller's limits; dropping it frees them. Tokens are
-/// different: a permit dropped without [`Permit::settle`] keeps what it reserved spent, since what it used is not known.
+/// different: a permit dropped without [`Permit::settle`] keeps what it reserved spent, since what it used is not known;
+/// and the same holds for money.
 pub struct Permit {
     caller: Caller,
     reservation: Reservation,
+    budget: Option<Hold>,
+    age: Age,
 }
 
 impl Permit {
-    pub(super) fn new(caller: Caller, reservation: Reservation) -> Self {
-        Self { caller, reservation }
+    pub(super) fn new(caller: Caller, reservation: Reservation, budget: Option<Hold>) -> Self {
+        // What was to be asked again has been; the plain key in it is not kept.
+        let age = caller.age();
+        Self { caller: Caller { pending: None, ..caller }, reservation, budget, age }
     }
 
     /// The key record's id; `None` in mode `open`.
@@ -32,7 +39,7 @@ impl Permit {
 
     /// The key's group.
     pub fn group(&self) -> Option<&GroupId> {
-        self.caller.group.as_ref()
+        self.caller.group()
     }
 
     /// The tokens reserved at admission; `None` where no token limit holds.
@@ -54,6 +61,26 @@ impl Permit {
     /// debt. Called again, it corrects the former call.
     pub fn settle(&mut self, used: u64) {
         self.reservation.settle(used);
+    }
+
+    /// Settles what was held of the budget to what the call cost. A permit dropped without it has cost what it might.
+    pub fn pay(&mut self, cost: NanoUsd) {
+        if let Some(budget) = &mut self.budget {
+            budget.settle(cost);
+        }
+    }
+
+    /// Gives back all that was reserved: nothing was sent.
+    pub fn release(&mut self) {
+        self.settle(0);
+        self.pay(NanoUsd(0));
+    }
+
+    /// What the event should say of the admission.
+    pub fn flags(&self) -> impl Iterator<Item = &'static str> {
+        let stale = (self.age == Age::Stale).then_some("guard_stale");
+        let unpriced = self.budget.as_ref().is_some_and(|budget| budget.is_unpriced).then_some("budget_unpriced");
+        stale.into_iter().chain(unpriced)
     }
 }
 

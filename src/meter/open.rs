@@ -29,11 +29,12 @@ impl Meter {
         name(data, (permit.key(), permit.organization(), permit.group()));
         data.limits =
             permit.reserved_tokens().map(|reserved_tokens| LimitsUsed { reserved_tokens, settled_tokens: None });
+        permit.flags().for_each(|flag| data.flag(flag));
         data.upstream = Some(Arc::clone(&target.name));
         data.provider = Some(Arc::clone(&target.provider));
         data.host = Some(Arc::clone(&target.host));
         event.subject = subject(&event.data);
-        let ticket = self.intend(&mut event).inspect_err(|_| permit.settle(0))?;
+        let ticket = self.intend(&mut event).inspect_err(|_| permit.release())?;
         let series = self.series(Some(&target.name), &content.ask, arrival.route.operation.as_str());
         self.metrics.in_flight.inc();
         let mut marks = Marks::new(arrival.started);
@@ -76,7 +77,7 @@ impl Meter {
         let Some(caller) = caller else { return };
         let mut event = self.begin(arrival, ask);
         let data = &mut event.data;
-        name(data, (caller.key.as_ref(), caller.organization.as_ref(), caller.group.as_ref()));
+        name(data, (caller.key.as_ref(), caller.organization.as_ref(), caller.group()));
         data.outcome = Outcome::Rejected;
         data.status = Some(status);
         data.error = Some(Cow::Borrowed(row.code));

@@ -8,7 +8,7 @@ use super::{log, price};
 use crate::dialect::{Flags, Operation};
 use crate::event::{LimitsUsed, LocalCount, Outcome};
 use crate::spool::Commit;
-use crate::types::{Source, Usage};
+use crate::types::{NanoUsd, Source, Usage};
 
 /// Bytes of text per token when nothing better is known.
 pub(super) const BYTES_PER_TOKEN: u64 = 4;
@@ -161,6 +161,11 @@ impl Draft {
         let used = self.used();
         if let Some(used) = used {
             self.permit.settle(used);
+        }
+        // Without a price nothing was held, and nothing is paid.
+        let cost = self.event.data.cost.as_ref().map(|cost| cost.total_nano);
+        if let Some(cost) = cost.or((used == Some(0)).then_some(NanoUsd(0))) {
+            self.permit.pay(cost);
         }
         let reserved = self.permit.reserved_tokens();
         let limits = reserved.map(|reserved_tokens| LimitsUsed { reserved_tokens, settled_tokens: used });

@@ -55,7 +55,7 @@ impl Ground {
         }
         let caller = self.runtime.block_on(self.guard.identify(&HeaderMap::new(), &Uri::from_static("/"))).unwrap();
         let wants = Wants { model: None, input_tokens: 1, max_output_tokens: None };
-        let permit = self.guard.admit(caller, &wants).unwrap();
+        let permit = self.runtime.block_on(self.guard.admit(caller, &wants)).unwrap();
         let content = Content::of(Bytes::from_static(b"{}"), Ask::default());
         let mut exchange = self.meter.open(&arrival, permit, (&content, &self.target)).unwrap();
         exchange.leaves(std::time::Duration::ZERO);

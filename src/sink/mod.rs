@@ -32,7 +32,7 @@ mod worker;
 use std::time::Duration;
 
 pub use feed::{Feed, Record};
-pub use plan::{Plan, SinkError};
+pub use plan::{MakeGiven, Plan, SinkError};
 pub use stats::{Stats, Trouble};
 pub use threads::{Counts, Ending, Sinks};
 pub use window::{WINDOW_BYTES, WINDOW_RECORDS};

@@ -1,13 +1,14 @@
 //! From the configuration to sinks that can be started: everything that can be wrong with the settings is found here.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::Sink;
 use super::file::FileSink;
 #[cfg(feature = "kafka")]
 use super::kafka::{KafkaSink, SettingsError};
 use super::stats::Counters;
 use super::worker::MakeSink;
+use super::{Restart, Sink};
 use crate::config;
 
 /// A sink that is configured and checked, but not started.
@@ -16,11 +17,32 @@ pub struct Plan {
     kind: Kind,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Kind {
     #[cfg(feature = "kafka")]
     Kafka(config::Kafka),
     File(config::File),
+    Given(&'static str, MakeGiven),
+}
+
+/// Makes a sink that this module does not know, on its thread, now and whenever it must be made anew.
+pub type MakeGiven = Arc<dyn Fn() -> Result<Box<dyn Sink>, Restart> + Send + Sync>;
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Kind {
+    fn name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "kafka")]
+            Self::Kafka(_) => "kafka",
+            Self::File(_) => "file",
+            Self::Given(name, _) => name,
+        }
+    }
 }
 
 /// The sinks cannot be started as configured.
@@ -58,13 +80,14 @@ impl Plan {
         Ok(plans)
     }
 
-    /// The sink's name: `kafka` or `file`. It names the sink's mark in the spool, so it never changes.
+    /// A sink that someone else makes, under a name of its own.
+    pub fn given(name: &'static str, make: MakeGiven) -> Self {
+        Self { kind: Kind::Given(name, make) }
+    }
+
+    /// The sink's name: `kafka`, `file` or that of a given one. It names the sink's mark in the spool, so it never changes.
     pub fn name(&self) -> &'static str {
-        match &self.kind {
-            #[cfg(feature = "kafka")]
-            Kind::Kafka(_) => "kafka",
-            Kind::File(_) => "file",
-        }
+        self.kind.name()
     }
 
     /// How to make the sink.
@@ -79,6 +102,7 @@ impl Plan {
                 let sink: Box<dyn Sink> = Box::new(FileSink::new(&settings.path, Arc::clone(&counters)));
                 Ok(sink)
             }),
+            Kind::Given(_, make) => Box::new(move || make()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeyRecord, Limits, NanoUsd, OrgId, Timestamp};
+use super::{KeyId, KeyRecord, Limits, NanoUsd, OrgId, Timestamp};
 
 /// An answer of the authority. Within version 1 fields are only ever added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +27,33 @@ pub struct Grant {
 /// A part of a budget, on loan to one sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
-    /// How much may be spent of it, in nano-USD.
+    /// How much may be spent of it, in nano-USD, beyond what is `used`.
     pub nano_usd: NanoUsd,
+    /// What its holder has used of the budget in this period, as far as the authority was told.
+    #[serde(default)]
+    pub used: NanoUsd,
+    /// When that period began.
+    #[serde(default)]
+    pub since: Timestamp,
     /// When it ends unless renewed.
     pub expires: Timestamp,
+}
+
+/// What one holder has used of a budget since its period began. It tells this whenever it asks, so that nothing is lent
+/// twice, however late the usage events come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// How much, in nano-USD.
+    pub nano_usd: NanoUsd,
+    /// When the period began.
+    pub since: Timestamp,
+}
+
+/// A slice that its holder gives back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// Whose budget it is of.
+    pub key_id: KeyId,
+    /// What was used of it.
+    pub used: Used,
 }

@@ -17,7 +17,7 @@ mod usage;
 mod written_record;
 
 pub use budget::{Budget, Period};
-pub use grant::{Grant, Slice};
+pub use grant::{Grant, Returned, Slice, Used};
 pub use ids::{GroupId, KeyId, OrgId, RequestId, TraceId};
 pub use key_record::KeyRecord;
 pub use limits::Limits;

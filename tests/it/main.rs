@@ -22,6 +22,9 @@ mod endings;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+#[cfg(all(feature = "kafka", feature = "control"))]
+mod fleet;
+#[cfg(test)]
 mod inject;
 #[cfg(test)]
 mod limits;
@@ -44,6 +47,9 @@ mod real;
 mod realtime;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+#[cfg(feature = "control")]
+mod remote;
 #[cfg(test)]
 mod sdks;
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn table(name: &str) -> BTreeSet<String> {
 
 /// Every key of a configuration, as dotted paths; what a table row describes as one is not entered.
 fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    const WHOLE: [&str; 8] = [
+    const WHOLE: [&str; 9] = [
         "upstreams[].credential",
         "limits.organization",
         "limits.overall",
@@ -33,6 +33,7 @@ fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
         "prices",
         "tokenizers",
         "control.admin_key",
+        "guard.remote.secret",
         "control.guard_secret",
     ];
     match value {

@@ -11,6 +11,7 @@ mod caller;
 mod check;
 mod event;
 mod form;
+mod grant;
 mod refusal;
 mod report;
 mod revocations;
@@ -27,16 +28,13 @@ use serde_json::Value;
 
 use super::Control;
 use super::reply::Body;
-use super::store::{Loan, StoreError};
-use crate::header::X_TOLLGATE_INSTANCE;
-use crate::types::{Grant, Slice, Timestamp};
-use check::{Allowed, Purpose, Wish};
+use super::store::StoreError;
+use crate::types::Timestamp;
+use check::{Purpose, Wish};
 use form::Form;
 use refusal::Refusal;
 use report::Report;
 
-/// How long a grant holds while no revocation ends it.
-const TTL: Duration = Duration::from_mins(1);
 /// A body must arrive within this time.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -47,8 +45,13 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>, from: 
     let answered = match (head.method.clone(), head.uri.path()) {
         (Method::POST, "/api/guard/auth") => auth(control, (&head, body), (form, from)).await,
         (Method::POST, "/api/guard/log-usage") => log_usage(control, (&head, body), (form, from)).await,
+        (Method::POST, "/api/guard/returns") => {
+            grant::take_back(control, (&head, body), from).await.map(|()| form.success())
+        }
         (Method::GET, "/api/guard/revocations") => revocations::answer(control, &head.headers, from).await,
-        (_, "/api/guard/auth" | "/api/guard/log-usage" | "/api/guard/revocations") => Err(Refusal::MethodWrong),
+        (_, "/api/guard/auth" | "/api/guard/log-usage" | "/api/guard/returns" | "/api/guard/revocations") => {
+            Err(Refusal::MethodWrong)
+        }
         _ => Err(Refusal::PathUnknown),
     };
     answered.unwrap_or_else(|refusal| {
@@ -72,7 +75,7 @@ async fn auth(
     control.counters.allowed.add();
     match form {
         Form::Text | Form::Json => Ok(form.success()),
-        Form::Grant => Ok(form::grant(&grant(control, allowed, (head, from)).await?)),
+        Form::Grant => Ok(form::grant(&grant::of(control, allowed, (head, &body, from)).await?)),
     }
 }
 
@@ -117,27 +120,6 @@ fn json(body: &[u8]) -> Result<Value, Refusal> {
 
 fn model(body: &Value) -> Option<&str> {
     body.get("model")?.as_str().filter(|model| !model.is_empty())
-}
-
-/// What a sidecar may go on with by itself.
-async fn grant(control: &Control, allowed: Allowed, (head, from): (&Parts, IpAddr)) -> Result<Grant, Refusal> {
-    let Allowed { caller, organization, organization_limits, .. } = allowed;
-    let now = Timestamp::now();
-    let expires = Timestamp::from_millis(now.as_millis() + TTL.as_millis() as u64);
-    let budget = match &caller.record.budget {
-        None => None,
-        Some(budget) => {
-            let instance = head.headers.get(X_TOLLGATE_INSTANCE).and_then(|value| value.to_str().ok());
-            // One that gives no name is known by its address.
-            let holder = instance.map_or_else(|| from.to_string(), str::to_owned);
-            let loan = Loan { key: &caller.record.id, holder: &holder, now, until: expires };
-            let lent = control.store().lend(&loan, budget).await;
-            Some(Slice { nano_usd: lent.map_err(|error| failed(control, &error))?, expires })
-        }
-    };
-    let record = std::sync::Arc::unwrap_or_clone(caller.record);
-    let (ttl_ms, revision) = (TTL.as_millis() as u64, caller.revision);
-    Ok(Grant { record, organization, organization_limits, budget, ttl_ms, revision })
 }
 
 /// Notes that the database failed; the one who asked is told no more than that.

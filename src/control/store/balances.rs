@@ -9,7 +9,7 @@ use super::{By, Page, Result, Store, StoreError};
 use crate::types::{KeyId, NanoUsd, OrgId, Timestamp};
 
 /// Whose money it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Payer {
     /// A key's.
     Key(KeyId),

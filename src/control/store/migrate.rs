@@ -9,7 +9,7 @@ use super::connect::Backend;
 use super::{Result, Store, StoreError};
 
 /// The versions, from 1.
-const VERSIONS: [&str; 1] = [include_str!("schema/0001.sql")];
+const VERSIONS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS tollgate_schema (version BIGINT PRIMARY KEY)";
 /// Any number that no one else takes.
@@ -32,7 +32,11 @@ pub(super) async fn through(store: &Store, versions: &[&str]) -> Result<()> {
         if version > known {
             return Err(StoreError::NewerSchema { found: version, known });
         }
-        let Some(text) = usize::try_from(version).ok().and_then(|version| versions.get(version)) else { break };
+        let Some(text) = usize::try_from(version).ok().and_then(|version| versions.get(version)) else {
+            // Now, not when the connection is used again: others wait for the lock.
+            transaction.rollback().await?;
+            break;
+        };
         version += 1;
         let failed = |source| StoreError::Migration { version, source };
         apply(&mut transaction, text, (store.backend, version)).await.map_err(failed)?;

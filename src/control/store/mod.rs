@@ -16,6 +16,8 @@ mod deployments;
 mod error;
 mod groups;
 mod keys;
+mod leases;
+pub mod ledger;
 mod limits;
 mod listing;
 mod migrate;
@@ -24,9 +26,11 @@ mod organizations;
 mod permissions;
 mod record;
 mod revocations;
+mod spending;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod users;
 
 use std::fmt;
@@ -38,11 +42,11 @@ use connect::Backend;
 
 pub use audit::AuditRow;
 pub use balances::{Payer, Payment};
-pub use budgets::Loan;
 pub use change::By;
 pub use error::StoreError;
 pub use groups::Group;
 pub use keys::{Enabled, KeyRole, KeyView, MadeKey, NewKey, key_letters};
+pub use leases::Loan;
 pub use listing::{Listed, Page};
 pub use models::{Model, Priced};
 pub use organizations::{Member, MemberRole, Organization};
@@ -50,6 +54,7 @@ pub use permissions::Holder;
 pub use record::Found;
 pub use revocations::Revocation;
 pub use standing::{Asked, Membership, ModelStanding, Standing};
+pub use usage::{Grouping, UsageAsked, UsageRow};
 pub use users::{Plan, User};
 
 /// What every function of the store answers.

@@ -45,7 +45,8 @@ pub struct Standing {
     pub user: Membership,
     /// Whether a limit on what may be spent is reached.
     pub is_spent: bool,
-    /// What is left of the key's budget, with its balance: below zero by what was in flight. `None` without a budget.
+    /// What is left of the key's budget, with its balance: below zero by what was in flight. `None` for a key that has
+    /// neither.
     pub remaining: Option<NanoUsd>,
     /// The organization's limits; `None` when there is no such organization.
     pub organization: Option<Limits>,
@@ -92,8 +93,14 @@ fn read(row: &AnyRow, asked: &Asked<'_>) -> sqlx::Result<Standing> {
     let (limit, user_spent) = (number("credit_limit_nano")?, number("user_spent_nano")?.unwrap_or(0));
     let invoiced = plan.as_deref() == Some("invoice") && limit.is_some_and(|limit| user_spent >= limit);
     let key_spent = number("key_spent_nano")?.unwrap_or(0);
-    let balance = number("balance_nano")?.unwrap_or(0);
-    let remaining = asked.budget.map(|budget| budget.amount.0.saturating_sub(key_spent).saturating_add(balance));
+    let balance = number("balance_nano")?;
+    // What went beyond the budget was taken from the balance when it was spent.
+    let remaining = match (asked.budget, balance) {
+        (Some(budget), balance) => {
+            Some(budget.amount.0.saturating_sub(key_spent).max(0).saturating_add(balance.unwrap_or(0)))
+        }
+        (None, balance) => balance,
+    };
     let user = match (asked.user, plan.as_deref()) {
         (None, _) => Membership::None,
         (Some(_), None | Some("deleted")) => Membership::Deleted,

@@ -9,13 +9,13 @@ use crate::config::Database;
 async fn a_migration_that_fails_leaves_the_database_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&Database::Sqlite(dir.path().join("x.db"))).await.unwrap();
-    let one = include_str!("schema/0001.sql");
+    let (one, two) = (include_str!("schema/0001.sql"), include_str!("schema/0002.sql"));
     let bad = "CREATE TABLE half (x BIGINT\n);\nINSERT INTO changes (one, revision, forgotten) VALUES (2, 0, 0);";
-    let failed = migrate::through(&store, &[one, bad]).await;
-    assert!(matches!(failed, Err(StoreError::Migration { version: 2, .. })), "{failed:?}");
+    let failed = migrate::through(&store, &[one, two, bad]).await;
+    assert!(matches!(failed, Err(StoreError::Migration { version: 3, .. })), "{failed:?}");
     assert!(store.read.execute("SELECT * FROM half").await.is_err());
     assert_eq!(store.revision().await.unwrap(), 0);
-    migrate::through(&store, &[one, "CREATE TABLE whole (x BIGINT\n);"]).await.unwrap();
+    migrate::through(&store, &[one, two, "CREATE TABLE whole (x BIGINT\n);"]).await.unwrap();
     assert!(store.read.execute("SELECT * FROM whole").await.is_ok());
 }
 
@@ -29,7 +29,7 @@ async fn a_newer_schema_is_refused_and_the_same_is_not_touched() {
     store.write.execute("INSERT INTO tollgate_schema (version) VALUES (99)").await.unwrap();
     store.close().await;
     let refused = Store::open(&database).await.unwrap_err();
-    assert!(refused.to_string().contains("version 99, newer than the 1"), "{refused}");
+    assert!(refused.to_string().contains("version 99, newer than the 2"), "{refused}");
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl Limiters {
     /// Takes what the request may use from every limit that holds for the caller, the key's own first.
     pub(super) fn reserve(&self, caller: &Caller, limits: &LimitSet, need: Need) -> Result<Reservation, LimitState> {
         let key = set(caller.key_limits(limits.key)).map(|limits| (self.key_scope(caller), limits));
-        let organization = set(limits.organization).zip(caller.organization.as_ref());
+        let organization = set(caller.organization_limits(limits.organization)).zip(caller.organization.as_ref());
         let organization = organization.map(|(limits, id)| (self.organizations.scope(id), limits));
         let overall = set(limits.overall).map(|limits| (Arc::clone(&self.overall), limits));
         Reservation::take([key, organization, overall], need)

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Fetching, KeySource};
-use crate::guard::Credential;
+use super::{Before, Fetching, KeySource, Question, Verdict};
 use crate::types::{Digest, KeyRecord};
 
 /// The records of one reading of the keys file, by the key's digest.
@@ -23,12 +22,17 @@ impl FileSource {
         }
         Self { records: by_digest }
     }
+
+    /// The record of the key with this digest.
+    pub(super) fn find(&self, key: &Digest) -> Option<Arc<KeyRecord>> {
+        self.records.get(key).map(Arc::clone)
+    }
 }
 
 impl KeySource for FileSource {
-    fn fetch<'a>(&'a self, credential: &'a Credential<'_>) -> Fetching<'a> {
-        let found = self.records.get(&credential.digest()).map(Arc::clone);
-        Box::pin(std::future::ready(Ok(found)))
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, _: Before) -> Fetching<'a> {
+        let found = self.find(&asked.credential.digest());
+        Box::pin(std::future::ready(Ok(found.map_or_else(Verdict::unknown, Verdict::record))))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Fetching, FileSource, KeySource};
-use crate::guard::Credential;
+use super::{Before, Fetching, FileSource, KeySource, Question, Returning, Verdict};
+use crate::types::Returned;
 
 /// The keys file, then the authority in this process.
 #[derive(Debug)]
@@ -13,12 +13,14 @@ pub(in crate::guard) struct Layered {
 }
 
 impl KeySource for Layered {
-    fn fetch<'a>(&'a self, credential: &'a Credential<'_>) -> Fetching<'a> {
-        Box::pin(async move {
-            match self.file.fetch(credential).await? {
-                Some(record) => Ok(Some(record)),
-                None => self.authority.fetch(credential).await,
-            }
-        })
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, before: Before) -> Fetching<'a> {
+        match self.file.find(&asked.credential.digest()) {
+            Some(record) => Box::pin(std::future::ready(Ok(Verdict::record(record)))),
+            None => self.authority.fetch(asked, before),
+        }
+    }
+
+    fn give_back(&self, returned: Vec<Returned>) -> Returning<'_> {
+        self.authority.give_back(returned)
     }
 }

@@ -132,7 +132,7 @@ async fn mode_open_checks_nothing_and_passes_the_credential() {
     let pairs = [("authorization", "Bearer theirs"), ("x-api-key", "other"), ("openai-organization", "whoever")];
     let caller = call(&guard, &pairs).await.unwrap();
     assert_eq!((caller.key.clone(), caller.organization.clone().unwrap().as_str()), (None, "whoever"));
-    assert!(guard.admit(caller, &wants(1, 1)).unwrap().passes_credential());
+    assert!(guard.admit(caller, &wants(1, 1)).await.unwrap().passes_credential());
     let refused = call(&guard, &[("openai-organization", &"o".repeat(257))]).await.unwrap_err();
     assert!(matches!(refused.reject, Reject::BadRequest(_)));
 }
@@ -279,7 +279,7 @@ async fn no_plain_key_is_in_any_debug_output() {
     let pairs = [("x-api-key", "sk-a-plain-key"), ("secretkey", "s3cret")];
     let caller = call(&guard, &pairs).await.unwrap();
     let refused = call(&guard, &pairs[..1]).await.unwrap_err();
-    let permit = guard.admit(caller.clone(), &wants(1, 1)).unwrap();
+    let permit = guard.admit(caller.clone(), &wants(1, 1)).await.unwrap();
     let printed = format!("{guard:?} {caller:?} {refused:?} {permit:?}");
     assert!(printed.contains("a-plain-key") && !printed.contains("sk-a-plain-key") && !printed.contains("s3cret"));
 }

@@ -175,7 +175,7 @@ async fn in_mode_open_all_callers_share_one_limit() {
     let mut outcomes = Vec::new();
     for (key, organization) in [("k1", "o1"), ("k2", "o2"), ("k3", "o3")] {
         let caller = call(&guard, &[("x-api-key", key), ("openai-organization", organization)]).await.unwrap();
-        outcomes.push(guard.admit(caller, &wants(1, 1)).is_ok());
+        outcomes.push(guard.admit(caller, &wants(1, 1)).await.is_ok());
     }
     assert_eq!(outcomes, [true, true, false]);
 }

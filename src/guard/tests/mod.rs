@@ -53,5 +53,5 @@ fn wants(input_tokens: u64, max_output_tokens: u64) -> Wants<'static> {
 }
 
 async fn admit(guard: &Guard, id: &str, wants: Wants<'_>) -> Result<Permit, Refused> {
-    guard.admit(call_as(guard, id).await?, &wants)
+    guard.admit(call_as(guard, id).await?, &wants).await
 }

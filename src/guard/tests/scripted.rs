@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 use crate::config::LimitSet;
-use crate::guard::access::Access;
-use crate::guard::stats::Counters;
-use crate::guard::{Credential, FetchError, Fetching, Guard, KeySource};
+use crate::guard::access::{Access, Shared};
+use crate::guard::budget::Purses;
+use crate::guard::{Before, FetchError, Fetching, Guard, KeySource, Question, Verdict};
 use crate::types::KeyRecord;
 
 #[derive(Clone, Debug)]
@@ -34,9 +34,8 @@ impl Scripted {
     }
 
     pub(super) fn guard(&self) -> Guard {
-        let counters = Arc::new(Counters::default());
-        let access = Access::by_key(Box::new(self.clone()), Vec::new(), &counters);
-        Guard::with(access, &LimitSet::default(), counters)
+        let shared = Shared { authority: None, counters: Arc::default(), purses: Arc::new(Purses::new()) };
+        Guard::with(Access::by_key(Arc::new(self.clone()), &shared), &LimitSet::default(), shared)
     }
 
     pub(super) fn fetches(&self) -> u64 {
@@ -53,16 +52,17 @@ impl std::ops::Deref for Scripted {
 }
 
 impl KeySource for Scripted {
-    fn fetch<'a>(&'a self, credential: &'a Credential<'_>) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, asked: &'a Question<'_>, _: Before) -> Fetching<'a> {
         Box::pin(async move {
             self.fetches.fetch_add(1, SeqCst);
             self.tickets.acquire().await.unwrap().forget();
             if self.down.load(SeqCst) {
                 return Err(FetchError::Unreachable(Arc::new(std::io::Error::other("down"))));
             }
-            let digest = credential.digest();
+            let digest = asked.credential().digest();
             let records = self.records.lock().unwrap();
-            Ok(records.iter().find(|record| record.key == digest).cloned().map(Arc::new))
+            let found = records.iter().find(|record| record.key == digest).cloned();
+            Ok(found.map_or_else(Verdict::unknown, |record| Verdict::record(Arc::new(record))))
         })
     }
 }

@@ -7,11 +7,13 @@ mod check;
 mod classify;
 mod config;
 mod context;
+mod group;
 mod message;
 mod producer;
 mod topic;
 
 pub use check::{Finding, Level, check};
 pub use config::{SettingsError, validate};
+pub use group::{Group, Lag, Received, Start};
 pub(super) use producer::KafkaSink;
 pub use topic::{ReadError, Topic};

@@ -1,6 +1,7 @@
 //! The control plane: its store on both databases, and what it answers.
 
 mod guard_api;
+mod ledger;
 mod revocations;
 mod store;
 

@@ -5,7 +5,7 @@ use tollgate::control::store::{
     Organization, Page, Payer, Plan, Priced, Store, StoreError, User,
 };
 use tollgate::types::{
-    Budget, Digest, GroupId, KeyId, KeyRecord, Limits, NanoUsd, OrgId, Pattern, Period, Price, Timestamp,
+    Budget, Digest, GroupId, KeyId, KeyRecord, Limits, NanoUsd, OrgId, Pattern, Period, Price, Timestamp, Used,
 };
 
 use super::{On, Place, on_both};
@@ -230,7 +230,11 @@ async fn a_new_month_has_spent_nothing(on: On) {
     assert_eq!((standing.is_spent, standing.remaining), (true, Some(NanoUsd(-200))), "debt is carried");
     let first = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
     let standing = store.standing(&of(first)).await.unwrap();
-    assert_eq!((standing.is_spent, standing.remaining), (false, Some(NanoUsd(1_000))), "the first call passes");
+    assert_eq!(
+        (standing.is_spent, standing.remaining),
+        (false, Some(NanoUsd(800))),
+        "the first call passes, and pays what was owed"
+    );
     assert_eq!(store.spent(&payer, (Period::Total, first)).await.unwrap(), NanoUsd(1_200));
     store.pay(&by(), &payer, (NanoUsd(201), "")).await.unwrap();
     assert!(!store.standing(&of(last)).await.unwrap().is_spent, "a balance goes on where the budget ends");
@@ -269,21 +273,33 @@ async fn loans_together_never_exceed_what_is_left(on: On) {
         let (store, id) = (stores[at % 2].clone(), id.clone());
         tasks.spawn(async move {
             let holder = format!("sidecar-{at}");
-            store.lend(&Loan { key: &id, holder: &holder, now, until }, &budget).await.unwrap().0
+            store.lend(&Loan { key: &id, holder: &holder, used: None, now, until }, &budget).await.unwrap().nano_usd.0
         });
     }
     let lent: i64 = tasks.join_all().await.into_iter().sum();
     assert_eq!(lent, 900_000_000, "all that is left is lent, and no more");
-    let again = Loan { key: &id, holder: "sidecar-0", now, until };
+    let again = Loan { key: &id, holder: "sidecar-0", used: None, now, until };
     let before = stores[0].loans(&id).await.unwrap();
-    assert_eq!(before.len(), 60);
-    let renewed = stores[0].lend(&again, &budget).await.unwrap().0;
+    let renewed = stores[0].lend(&again, &budget).await.unwrap().nano_usd.0;
     let others: i64 = before.iter().filter(|(holder, ..)| holder != "sidecar-0").map(|(_, amount, _)| amount.0).sum();
     assert!(renewed + others <= 900_000_000);
-    stores[0].give_back(&id, "sidecar-0").await.unwrap();
-    assert_eq!(stores[0].loans(&id).await.unwrap().len(), 59);
-    let later = Loan { key: &id, holder: "late", now: until, until: Timestamp::from_millis(until.as_millis() + 1) };
-    assert_eq!(stores[0].lend(&later, &budget).await.unwrap(), NanoUsd(90_000_000), "loans end by time");
+    let used = |nano| Used { nano_usd: NanoUsd(nano), since: Period::Day.start(now) };
+    stores[0].give_back(&id, ("sidecar-0", used(0))).await.unwrap();
+    assert!(stores[0].loans(&id).await.unwrap().iter().all(|(holder, ..)| holder != "sidecar-0"));
+    let later =
+        Loan { key: &id, holder: "late", used: None, now: until, until: Timestamp::from_millis(until.as_millis() + 1) };
+    let lent = stores[0].lend(&later, &budget).await.unwrap();
+    assert_eq!(lent.nano_usd, NanoUsd(90_000_000), "loans end by time");
+    // What a holder used is gone from what is left before any event of it has come, however often it says so.
+    let telling = Loan { used: Some(used(400_000_000)), ..later };
+    for _ in 0..3 {
+        let told = stores[1].lend(&telling, &budget).await.unwrap();
+        assert_eq!((told.nano_usd, told.used), (NanoUsd(60_000_000), NanoUsd(400_000_000)));
+    }
+    let tomorrow = Timestamp::parse("2026-11-22T00:00:00Z").unwrap();
+    let first = Loan { now: tomorrow, until: tomorrow, ..telling };
+    let told = stores[1].lend(&first, &budget).await.unwrap();
+    assert_eq!((told.nano_usd, told.used), (NanoUsd(100_000_000), NanoUsd(0)), "yesterday's use is no part of today's");
 }
 
 async fn once_a_model_is_listed_others_are_unknown_and_prices_are_dated(on: On) {

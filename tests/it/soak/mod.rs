@@ -9,7 +9,7 @@ mod cluster;
 mod driver;
 mod last_byte;
 mod oracle;
-mod upstream;
+pub(crate) mod upstream;
 mod victim;
 
 use std::time::{Duration, Instant};

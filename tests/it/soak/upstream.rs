@@ -21,13 +21,13 @@ use tokio::task::JoinHandle;
 const WHOLE: &str = r#"{"id":"c","model":"soak-1","choices":[{"index":0,"message":{"role":"assistant","content":"hello you"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12}}"#;
 
 /// The upstream.
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Upstream {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
@@ -39,7 +39,7 @@ impl Upstream {
         Self { address, accepting }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }

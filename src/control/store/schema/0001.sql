@@ -185,6 +185,9 @@ CREATE TABLE leases (
   holder TEXT NOT NULL CHECK (holder <> ''),
   amount_nano BIGINT NOT NULL CHECK (amount_nano >= 0),
   expires_ms BIGINT NOT NULL,
+  -- What the holder says it has used since the period began, whether or not its events have come.
+  used_nano BIGINT NOT NULL CHECK (used_nano >= 0),
+  start_ms BIGINT NOT NULL,
   PRIMARY KEY (payer_kind, payer_id, holder)
 );
 

@@ -144,9 +144,10 @@ fn text_that_compresses_well_is_read_to_its_end() {
 
 #[test]
 fn what_follows_a_zstd_frame_is_ignored_or_a_frame_however_it_is_cut() {
+    type Case<'a> = (&'a [&'a [u8]], &'a [u8], bool);
     let frame = zstd(b"one", 17);
     let skippable = [0x5a, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7];
-    let cases: [(&[&[u8]], &[u8], bool); 5] = [
+    let cases: [Case<'_>; 5] = [
         (&[&frame, b"garbage"], b"one", true),
         (&[&frame, &[0x28, 0xb5, 0, 0, 0, 0]], b"one", true),
         (&[&frame, &[0x28, 0xb5]], b"one", false),

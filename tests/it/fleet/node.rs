@@ -1,0 +1,90 @@
+//! A process of the fleet, on a folder that outlives it.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use tempfile::TempDir;
+
+use super::KEYS;
+use crate::peers::{Process, off_runtime, tied};
+use crate::support::unset;
+
+/// USD per million tokens.
+const PRICES: &str = "version: \"test\"\nmodels:\n  \"soak-*\": { input: 3.0, output: 15.0 }\n";
+const COMMON: &str = "proxy: { listen: 127.0.0.1:0 }\nops: { listen: 127.0.0.1:0 }\nlog: { format: json, filter: \"info,tollgate::request=off\" }\n";
+
+/// The folder, and which program runs there.
+pub(super) struct Place {
+    dir: TempDir,
+    role: &'static str,
+}
+
+impl Place {
+    /// A sidecar.
+    pub(super) fn sidecar(upstream: &str, kafka: (&str, &str)) -> Self {
+        let own = format!(
+            "upstreams:\n- {{ name: mock, url: \"{upstream}\", credential: {{ value: sk-upstream }} }}\nguard: {{ mode: keys, keys: {{ file: keys.yaml }} }}\nprices: prices.yaml\n"
+        );
+        let place = Self::new("proxy", &own, kafka);
+        let mut keys = String::new();
+        for key in 0..KEYS {
+            writeln!(keys, "- {{ id: key-{key}, key: sk-fleet-{key}, organizations: [org-{}] }}", key % 2).unwrap();
+        }
+        std::fs::write(place.dir.path().join("keys.yaml"), keys).unwrap();
+        std::fs::write(place.dir.path().join("prices.yaml"), PRICES).unwrap();
+        place
+    }
+
+    /// A control plane.
+    pub(super) fn control(database: &str, kafka: (&str, &str)) -> Self {
+        Self::new("control", &format!("control: {{ database: \"{database}\" }}\n"), kafka)
+    }
+
+    fn new(role: &'static str, own: &str, (brokers, topic): (&str, &str)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // Short waits, so that a run is quick.
+        let quick =
+            "{ reconnect.backoff.max.ms: 300, topic.metadata.propagation.max.ms: 1000, session.timeout.ms: 6000 }";
+        let kafka = format!("kafka: {{ brokers: \"{brokers}\", topic: {topic}, properties: {quick} }}");
+        let config = format!("{COMMON}{own}events:\n  spool: {{ dir: spool }}\n  {kafka}\n");
+        std::fs::write(dir.path().join("tollgate.yaml"), config).unwrap();
+        Self { dir, role }
+    }
+}
+
+/// The running program.
+pub(super) struct Node {
+    process: Process,
+    pub(super) address: SocketAddr,
+}
+
+impl Node {
+    /// Starts it and waits until it serves.
+    pub(super) async fn start(place: &Place) -> Self {
+        let mut command = tied(env!("CARGO_BIN_EXE_tollgate"));
+        unset(command.arg(place.role).current_dir(place.dir.path()));
+        let started = off_runtime(move || Process::start(command, ready)).await;
+        let (process, address) = started.unwrap_or_else(|error| panic!("{error}"));
+        Self { process, address }
+    }
+
+    /// Kills it, with no chance to do anything.
+    pub(super) async fn kill(self) {
+        off_runtime(move || drop(self.process)).await;
+    }
+
+    /// Ends it in order.
+    pub(super) async fn end(mut self) {
+        off_runtime(move || {
+            self.process.signal("TERM");
+            let status = self.process.wait();
+            assert!(status.success(), "it ended with {status}:\n{}", self.process.last_lines());
+        })
+        .await;
+    }
+}
+
+fn ready(line: &str) -> Option<SocketAddr> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    (line["message"] == "ready").then(|| line["proxy"].as_str().unwrap().parse().unwrap())
+}
