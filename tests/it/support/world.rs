@@ -62,7 +62,8 @@ impl World {
         self.dir.path().join("usage.jsonl")
     }
 
-    fn read(&self) -> Vec<Value> {
+    /// The events so far.
+    pub(crate) fn read(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.file()).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).expect("an event is a line of JSON")).collect()
     }
