@@ -25,7 +25,7 @@ const CHUNK_MAX: u64 = 8 * 1024 * 1024;
 /// The most bytes decoded of one answer.
 const TOTAL_MAX: u64 = 32 * 1024 * 1024;
 /// Beyond this many bytes decoded, the most of them for each encoded one. Text that says anything stays far below.
-const RATIO_FROM: u64 = 1024 * 1024;
+const RATIO_FROM: u64 = 256 * 1024;
 const RATIO_MAX: u64 = 200;
 
 /// Whether and how an answer is compressed.
