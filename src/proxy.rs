@@ -91,8 +91,7 @@ impl Proxy {
         arrival.body_bytes = content.bytes();
         ask.clone_from(&content.ask);
         let target = self.upstreams.route(&passage.routing()).ok_or(Reject::NoRoute)?;
-        passage.arrival.route = content.read_as(target.dialect, (passage.arrival.route, passage.head))?;
-        passage.ask.clone_from(&content.ask);
+        content.read_as(target.dialect, passage.head, (&mut passage.arrival.route, &mut passage.ask))?;
         Ok((content, target))
     }
 

@@ -136,7 +136,7 @@ fn is_null_after(data: &[u8], at: usize) -> bool {
 
 fn take_metrics(added: &Answer<'_>, reading: &mut Reading) {
     let Some(raw) = added.metrics else { return };
-    let Some(metrics) = lenient::whole_object::<Metrics<'_>>(raw.get().as_bytes()) else { return };
+    let Some(metrics) = lenient::inner_object::<Metrics<'_>>(raw) else { return };
     if added.usage.is_none_or(|usage| usage.get() == "null") {
         reading.reported(&metrics.counts(), raw);
     }

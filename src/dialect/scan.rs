@@ -36,9 +36,14 @@ pub(super) fn begins_with_type(payload: &[u8], kind: &[u8]) -> bool {
     value.is_some_and(|after| after.starts_with(b"\""))
 }
 
-/// What stands between the quotes, when it is a string.
+/// What stands between the quotes of a string; nothing for any other value or none.
 pub(super) fn string(raw: Raw<'_>) -> &str {
-    raw.and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"')).unwrap_or_default()
+    raw.and_then(unquoted).unwrap_or_default()
+}
+
+/// What stands between the quotes, when it is a string.
+pub(super) fn unquoted(raw: &RawValue) -> Option<&str> {
+    raw.get().strip_prefix('"')?.strip_suffix('"')
 }
 
 /// A part that is there and not `null`, read; an odd one sets a flag.

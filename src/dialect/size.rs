@@ -5,10 +5,17 @@
 
 use memchr::{memchr, memchr2};
 
+use super::scan::Raw;
+
 /// A shorter string is text, whatever it looks like.
 const SHORTEST_FILE: usize = 512;
 /// This much of a string is looked at.
 const LOOKED_AT: usize = 256;
+
+/// As [`text_bytes`], of parts of a request together.
+pub(super) fn of_parts<'a>(parts: impl IntoIterator<Item = Raw<'a>>) -> u64 {
+    parts.into_iter().flatten().map(|raw| text_bytes(raw.get().as_bytes())).sum()
+}
 
 /// The bytes of a JSON text without the base64 strings in it.
 pub(super) fn text_bytes(json: &[u8]) -> u64 {

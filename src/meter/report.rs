@@ -37,14 +37,7 @@ impl Meter {
     fn count_reported(&self, data: &UsageData) {
         let model = self.catalog.load().label(data.model_requested.as_deref());
         let series = self.metrics.series(&SeriesKey { upstream: Arc::from("none"), model, operation: "chat" });
-        for (direction, count) in [("input", data.usage.input_tokens), ("output", data.usage.output_tokens)] {
-            if let Some(count) = count {
-                series.tokens(direction, data.usage.source, count);
-            }
-        }
-        if let Some(cost) = &data.cost {
-            series.spent(cost.total_nano);
-        }
+        series.used(&data.usage, data.cost.as_ref().map(|cost| cost.total_nano));
         for flag in &data.flags {
             self.metrics.flagged(flag);
         }

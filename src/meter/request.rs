@@ -149,20 +149,26 @@ impl Content {
         Self::new(OutboundBody::Whole(body), ask, Duration::ZERO)
     }
 
-    /// Reads the request again where the upstream that was chosen speaks another dialect than the path alone says. The
-    /// route as it holds from now on.
-    pub fn read_as(&mut self, choice: DialectChoice, before: (Route, &Parts)) -> Result<Route, Reject> {
-        let (route, head) = before;
+    /// Reads the request again where the upstream that was chosen speaks another dialect than the path alone says, and
+    /// sets the route and what is asked for to what holds from now on.
+    pub fn read_as(
+        &mut self,
+        choice: DialectChoice,
+        head: &Parts,
+        (route, ask): (&mut Route, &mut Ask),
+    ) -> Result<(), Reject> {
         if choice == DialectChoice::Auto {
-            return Ok(route);
+            return Ok(());
         }
         let chosen = dialect::route(choice, &head.method, head.uri.path());
         if chosen.name() != route.name()
             && let OutboundBody::Whole(body) = &self.body
         {
             self.ask = read(&chosen, head, body)?;
+            ask.clone_from(&self.ask);
         }
-        Ok(chosen)
+        *route = chosen;
+        Ok(())
     }
 
     /// The body, where it was read whole.

@@ -200,14 +200,7 @@ impl Draft {
         if let Some(gap) = data.timing.inter_token_ms {
             series.inter_token.observe(gap / 1e3);
         }
-        for (direction, count) in [("input", data.usage.input_tokens), ("output", data.usage.output_tokens)] {
-            if let Some(count) = count {
-                series.tokens(direction, data.usage.source, count);
-            }
-        }
-        if let Some(cost) = &data.cost {
-            series.spent(cost.total_nano);
-        }
+        series.used(&data.usage, data.cost.as_ref().map(|cost| cost.total_nano));
         for flag in &data.flags {
             self.meter.metrics.flagged(flag);
         }

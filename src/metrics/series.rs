@@ -8,7 +8,7 @@ use prometheus::{Histogram, IntCounter};
 
 use super::Metrics;
 use crate::event::Outcome;
-use crate::types::{NanoUsd, Source};
+use crate::types::{NanoUsd, Source, Usage};
 
 /// What a series is labelled with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +63,18 @@ impl Series {
             self.requests.with_label_values(&[&*key.upstream, &*key.model, key.operation, outcome.as_str(), &code])
         })
         .inc();
+    }
+
+    /// Counts what a call used, as far as it is known, and what that cost.
+    pub fn used(&self, usage: &Usage, cost: Option<NanoUsd>) {
+        for (direction, count) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+            if let Some(count) = count {
+                self.tokens(direction, usage.source, count);
+            }
+        }
+        if let Some(cost) = cost {
+            self.spent(cost);
+        }
     }
 
     /// Counts tokens; `direction` is `input` or `output`.

@@ -155,7 +155,7 @@ fn whole(answer: &Answer<'_>, reading: &mut Reading) {
 
 fn take_usage(raw: Raw<'_>, counts: fn(&UsageObject) -> Counts, reading: &mut Reading) {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return };
-    match lenient::whole_object::<UsageObject>(raw.get().as_bytes()) {
+    match lenient::inner_object::<UsageObject>(raw) {
         Some(usage) => reading.reported(&counts(&usage), raw),
         None => reading.flag(Flags::METER_ERROR),
     }
@@ -190,6 +190,6 @@ impl Block<'_> {
 
 /// An error's type. Its text is not for events: it may quote the prompt.
 fn error_code(raw: &RawValue) -> String {
-    let object = lenient::whole_object::<ErrorObject<'_>>(raw.get().as_bytes());
+    let object = lenient::inner_object::<ErrorObject<'_>>(raw);
     object.and_then(|object| lenient::text(object.kind)).unwrap_or_else(|| "error".to_owned())
 }

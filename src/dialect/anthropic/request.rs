@@ -46,7 +46,7 @@ pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
     let request: Request<'_> = lenient::whole_object(body).ok_or(AskError::NotJson)?;
     let in_path = vertex_model(path).filter(|model| *model != "count-tokens");
     let model = in_path.map(|model| paths::decoded(model).into_owned()).or_else(|| lenient::text(request.model));
-    let metadata = request.metadata.and_then(|raw| lenient::whole_object::<Metadata<'_>>(raw.get().as_bytes()));
+    let metadata = request.metadata.and_then(lenient::inner_object::<Metadata<'_>>);
     let parts = [request.system, request.messages, request.tools, request.prompt];
     Ok(Ask {
         model: Some(model.ok_or(AskError::NoModel)?),
@@ -57,7 +57,7 @@ pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
         temperature: request.temperature,
         top_p: request.top_p,
         end_user: metadata.and_then(|metadata| lenient::text(metadata.user_id)),
-        input_bytes: parts.into_iter().flatten().map(|raw| size::text_bytes(raw.get().as_bytes())).sum(),
+        input_bytes: size::of_parts(parts),
     })
 }
 

@@ -139,7 +139,7 @@ pub(super) fn read_event(name: &[u8], data: &[u8], reading: &mut Reading) {
 fn take(answer: &Answer<'_>, reading: &mut Reading) {
     reading.finished(lenient::text(answer.stop_reason));
     if let Some(raw) = answer.usage {
-        match lenient::whole_object::<TokenUsage<'_>>(raw.get().as_bytes()) {
+        match lenient::inner_object::<TokenUsage<'_>>(raw) {
             Some(usage) => reading.reported(&usage.counts(), raw),
             None => reading.flag(Flags::METER_ERROR),
         }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::target::Target;
 use crate::dialect::scan::Raw;
-use crate::dialect::size::text_bytes;
+use crate::dialect::size::{of_parts, text_bytes};
 use crate::dialect::{Ask, AskError, lenient};
 
 #[derive(Deserialize)]
@@ -76,7 +76,7 @@ pub(super) fn converse(path: &str, body: &[u8]) -> Result<Ask, AskError> {
         max_tokens: config.and_then(|config| config.max_tokens),
         temperature: config.and_then(|config| config.temperature),
         top_p: config.and_then(|config| config.top_p),
-        input_bytes: texts.into_iter().flatten().map(|raw| text_bytes(raw.get().as_bytes())).sum(),
+        input_bytes: of_parts(texts),
         ..asked
     })
 }

@@ -83,7 +83,7 @@ impl TokenUsage<'_> {
 /// Reads AWS's count of an invocation. `cache` says where the model's own usage, read before, has its cached tokens,
 /// for these numbers may leave them out.
 pub(super) fn read_metrics(raw: &RawValue, cache: Place, reading: &mut Reading) {
-    let Some(metrics) = lenient::whole_object::<InvocationMetrics>(raw.get().as_bytes()) else { return };
+    let Some(metrics) = lenient::inner_object::<InvocationMetrics>(raw) else { return };
     let (read, written) = (metrics.cache_read_input_token_count, metrics.cache_write_input_token_count);
     let counts = Counts {
         input: metrics.input_token_count,

@@ -32,17 +32,20 @@ pub(super) fn route(path: &str) -> Option<Route> {
     }
 }
 
-/// The first version.
+/// Either version, with how it frames a stream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct V1;
+pub(super) struct Cohere(Streams);
 
-/// The second version.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct V2;
+pub(super) const V1: Cohere = Cohere(Streams::Lines);
+pub(super) const V2: Cohere = Cohere(Streams::Events);
 
-impl Dialect for V1 {
+impl Dialect for Cohere {
     fn name(&self, operation: Operation) -> &'static str {
-        name(operation)
+        match operation {
+            Operation::Embeddings => "cohere.embed",
+            Operation::Rerank => "cohere.rerank",
+            _ => "cohere.chat",
+        }
     }
 
     fn read_request(&self, _: &str, body: &[u8]) -> Result<Ask, AskError> {
@@ -50,50 +53,20 @@ impl Dialect for V1 {
     }
 
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
-        read(payload, reading);
+        reading.had_content = false;
+        let payload = payload.data.trim_ascii();
+        if payload.starts_with(b"[DONE]") {
+            reading.done = true;
+        } else if !payload.is_empty() && !glance::read(payload, reading) {
+            answer::read(payload, reading);
+        }
     }
 
     fn streams(&self) -> Streams {
-        Streams::Lines
+        self.0
     }
 
     fn style(&self) -> Style {
         Style::Cohere
-    }
-}
-
-impl Dialect for V2 {
-    fn name(&self, operation: Operation) -> &'static str {
-        name(operation)
-    }
-
-    fn read_request(&self, _: &str, body: &[u8]) -> Result<Ask, AskError> {
-        request::read(body)
-    }
-
-    fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
-        read(payload, reading);
-    }
-
-    fn style(&self) -> Style {
-        Style::Cohere
-    }
-}
-
-fn name(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Embeddings => "cohere.embed",
-        Operation::Rerank => "cohere.rerank",
-        _ => "cohere.chat",
-    }
-}
-
-fn read(payload: Payload<'_>, reading: &mut Reading) {
-    reading.had_content = false;
-    let payload = payload.data.trim_ascii();
-    if payload.starts_with(b"[DONE]") {
-        reading.done = true;
-    } else if !payload.is_empty() && !glance::read(payload, reading) {
-        answer::read(payload, reading);
     }
 }

@@ -65,7 +65,6 @@ impl Request<'_> {
     fn input_bytes(&self) -> u64 {
         let chat = [self.messages, self.message, self.preamble, self.chat_history, self.tools, self.tool_results];
         let others = [self.documents, self.texts, self.inputs, self.query];
-        let parts = chat.into_iter().chain(others).flatten();
-        parts.map(|raw| size::text_bytes(raw.get().as_bytes())).sum()
+        size::of_parts(chat.into_iter().chain(others))
     }
 }

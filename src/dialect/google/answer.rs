@@ -147,7 +147,7 @@ pub(super) fn read_error(object: &[u8], reading: &mut Reading) {
 /// Notes an error's status, else its code. Its text is not for events: it may quote the prompt.
 pub(super) fn take_error(raw: Raw<'_>, reading: &mut Reading) {
     let Some(raw) = raw else { return };
-    let error = lenient::whole_object::<ErrorObject<'_>>(raw.get().as_bytes());
+    let error = lenient::inner_object::<ErrorObject<'_>>(raw);
     let code = error.and_then(|error| {
         let number = || error.code?.get().parse::<i64>().ok().map(|code| code.to_string());
         lenient::text(error.status).or_else(number)
@@ -161,7 +161,7 @@ fn take<C>(answer: &Answer<'_, C>, reading: &mut Reading) {
         reading.served(lenient::text(answer.model_version));
     }
     if let Some(raw) = answer.usage_metadata {
-        match lenient::whole_object::<GoogleUsage>(raw.get().as_bytes()) {
+        match lenient::inner_object::<GoogleUsage>(raw) {
             Some(usage) => reading.reported(&usage.counts(), raw),
             None => reading.flag(Flags::METER_ERROR),
         }
@@ -206,5 +206,5 @@ fn take_call(call: &Call<'_>, reading: &mut Reading) {
 }
 
 fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Option<T> {
-    lenient::whole_object(raw?.get().as_bytes())
+    lenient::inner_object(raw?)
 }

@@ -47,7 +47,7 @@ pub(super) fn read(object: &[u8], reading: &mut Reading) {
     reading.served(lenient::text(answer.model_version));
     answer::take_error(answer.error, reading);
     if let Some(raw) = answer.usage_metadata {
-        match lenient::whole_object::<GoogleUsage>(raw.get().as_bytes()) {
+        match lenient::inner_object::<GoogleUsage>(raw) {
             Some(usage) => reading.reported(&usage.read_only(), raw),
             None => reading.flag(Flags::METER_ERROR),
         }
@@ -63,7 +63,7 @@ pub(super) fn read(object: &[u8], reading: &mut Reading) {
 /// Sums the predictions up. What is kept as the provider's own words is the list of its statistics.
 fn take(predictions: &[Prediction<'_>], reading: &mut Reading) {
     let statistics = || predictions.iter().filter_map(|prediction| prediction.embeddings.as_ref()?.statistics);
-    let tokens = |raw: &RawValue| lenient::whole_object::<Statistics>(raw.get().as_bytes())?.token_count;
+    let tokens = |raw: &RawValue| lenient::inner_object::<Statistics>(raw)?.token_count;
     let counts = Counts { input: statistics().map(tokens).sum(), ..Counts::default() };
     let (Some(first), Some(last)) = (statistics().next(), statistics().next_back()) else { return };
     if std::ptr::eq(first, last) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::target::Target;
 use crate::dialect::scan::Raw;
-use crate::dialect::size::text_bytes;
+use crate::dialect::size::of_parts;
 use crate::dialect::{Ask, AskError, lenient};
 
 #[derive(Deserialize)]
@@ -63,6 +63,6 @@ pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
 impl Request<'_> {
     fn input_bytes(&self) -> u64 {
         let parts = [self.contents, self.system, self.tools, self.content, self.requests, self.instances];
-        parts.into_iter().flatten().map(|raw| text_bytes(raw.get().as_bytes())).sum()
+        of_parts(parts)
     }
 }

@@ -56,6 +56,6 @@ pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
         temperature: options.temperature,
         top_p: options.top_p,
         end_user: None,
-        input_bytes: parts.into_iter().flatten().map(|raw| size::text_bytes(raw.get().as_bytes())).sum(),
+        input_bytes: size::of_parts(parts),
     })
 }

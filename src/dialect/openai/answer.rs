@@ -6,9 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::usage::{Timings, UsageObject};
+use crate::dialect::scan::{Raw, part, string, unquoted};
 use crate::dialect::{Flags, Reading, lenient};
-
-type Raw<'a> = Option<&'a RawValue>;
 
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -153,7 +152,7 @@ pub(super) fn take_usage(raw: &RawValue, reading: &mut Reading) {
 
 /// llama.cpp's own numbers, for a stream that was not asked for usage.
 fn take_timings(raw: &RawValue, reading: &mut Reading) {
-    if let Some(timings) = lenient::whole_object::<Timings>(raw.get().as_bytes()) {
+    if let Some(timings) = lenient::inner_object::<Timings>(raw) {
         reading.reported(&timings.counts(), raw);
     }
 }
@@ -182,14 +181,14 @@ pub(super) fn take_message(message: &Message<'_>, reading: &mut Reading) {
     take_function(message.function_call, reading);
     if let Some(audio) = part::<Audio<'_>>(message.audio, reading) {
         take_text(audio.transcript, reading);
-        reading.had_content |= audio.data.is_some_and(|data| string(data).is_some_and(|data| !data.is_empty()));
+        reading.had_content |= !string(audio.data).is_empty();
     }
 }
 
 fn take_function(raw: Raw<'_>, reading: &mut Reading) {
     let Some(function) = part::<Function<'_>>(raw, reading) else { return };
     // The model writes the name too, but only arguments are content.
-    reading.side_text(function.name.and_then(string).unwrap_or_default());
+    reading.side_text(string(function.name));
     match function.arguments {
         Some(raw) if raw.get().starts_with('{') => reading.content(raw.get()),
         arguments => take_text(arguments, reading),
@@ -199,36 +198,22 @@ fn take_function(raw: Raw<'_>, reading: &mut Reading) {
 /// Notes a text: a string, or a list of parts with texts.
 pub(super) fn take_text(raw: Raw<'_>, reading: &mut Reading) {
     let Some(raw) = raw else { return };
-    if let Some(text) = string(raw) {
+    if let Some(text) = unquoted(raw) {
         return reading.content(text);
     }
     if !raw.get().starts_with('[') {
         return;
     }
     for item in part::<Vec<Part<'_>>>(Some(raw), reading).unwrap_or_default() {
-        reading.content(item.text.and_then(string).unwrap_or_default());
+        reading.content(string(item.text));
         let Some(thinking) = item.thinking else { continue };
-        reading.content(string(thinking).unwrap_or_default());
+        reading.content(unquoted(thinking).unwrap_or_default());
         if thinking.get().starts_with('[') {
             for thought in part::<Vec<Part<'_>>>(Some(thinking), reading).unwrap_or_default() {
-                reading.content(thought.text.and_then(string).unwrap_or_default());
+                reading.content(string(thought.text));
             }
         }
     }
-}
-
-/// What stands between the quotes, when it is a string.
-pub(super) fn string(raw: &RawValue) -> Option<&str> {
-    raw.get().strip_prefix('"')?.strip_suffix('"')
-}
-
-/// A part that is there, read; an odd one sets a flag.
-pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) -> Option<T> {
-    let read = serde_json::from_str(raw?.get());
-    if read.is_err() {
-        reading.flag(Flags::METER_ERROR);
-    }
-    read.ok()
 }
 
 /// An error's code, else its type. Its text is not for events: it may quote the prompt.

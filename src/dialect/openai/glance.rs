@@ -7,11 +7,11 @@
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{Message, take_message, take_text};
 use crate::dialect::Reading;
+use crate::dialect::scan::{first_value, values};
 
 struct Finders {
     /// Keys whose value, when it says anything, asks for a full parse.
@@ -56,18 +56,4 @@ fn texts(payload: &[u8], reading: &mut Reading) -> bool {
         any = true;
     }
     any
-}
-
-/// What follows each occurrence of a key, from its value on.
-pub(super) fn values<'a>(key: &'a Finder<'_>, payload: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let length = key.needle().len();
-    key.find_iter(payload).filter_map(move |at| {
-        // Without a colon it is a value, not a key.
-        let after = payload.get(at + length..)?.trim_ascii_start();
-        after.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
-    })
-}
-
-pub(super) fn first_value<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
-    T::deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()
 }

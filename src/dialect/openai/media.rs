@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::answer::{error_code, part, take_text, take_usage};
+use super::answer::{error_code, take_text, take_usage};
 use super::request;
 use super::usage::milliseconds;
+use crate::dialect::scan::part;
 use crate::dialect::{Ask, AskError, Counts, Dialect, Flags, Operation, Payload, Reading, lenient};
 
 type Raw<'a> = Option<&'a RawValue>;

@@ -10,8 +10,8 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{error_code, part, string, take_usage};
-use super::glance::{first_value, values};
+use super::answer::{error_code, take_usage};
+use crate::dialect::scan::{first_value, part, unquoted, values};
 use crate::dialect::{Ask, AskError, Dialect, Flags, Operation, Payload, Reading, lenient};
 
 type Raw<'a> = Option<&'a RawValue>;
@@ -139,7 +139,7 @@ fn delta(kind: &[u8], data: &[u8], reading: &mut Reading) {
     let Some(value) = values(&DELTA, data).next() else { return };
     if kind.ends_with(b"audio.delta") {
         reading.had_content = !value.starts_with(b"\"\"");
-    } else if let Some(text) = first_value::<&RawValue>(value).and_then(string) {
+    } else if let Some(text) = first_value::<&RawValue>(value).and_then(unquoted) {
         reading.content(text);
     }
 }

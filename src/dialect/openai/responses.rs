@@ -10,9 +10,9 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{error_code, part, string, take_text, take_usage};
-use super::glance::{first_value, values};
+use super::answer::{error_code, take_text, take_usage};
 use super::request;
+use crate::dialect::scan::{first_value, part, string, unquoted, values};
 use crate::dialect::{Ask, AskError, Dialect, Flags, Operation, Payload, Reading, lenient};
 
 type Raw<'a> = Option<&'a RawValue>;
@@ -138,7 +138,7 @@ impl Responses {
             }
             b"response.output_item.added" => {
                 if let Some(item) = item(data, reading) {
-                    reading.side_text(item.name.and_then(string).unwrap_or_default());
+                    reading.side_text(string(item.name));
                 }
                 reading.item_begins();
             }
@@ -243,7 +243,7 @@ fn take_item(item: &Item<'_>, reading: &mut Reading) {
         take_text(text, reading);
     }
     for written in [item.arguments, item.input, item.code, item.action].into_iter().flatten() {
-        match string(written) {
+        match unquoted(written) {
             Some(text) => reading.content(text),
             None if matches!(written.get(), "{}" | "null") => {}
             None => reading.content(written.get()),

@@ -151,7 +151,7 @@ impl UsageObject<'_> {
     /// What the provider says it charges.
     pub(super) fn cost(&self) -> Option<NanoUsd> {
         let plain = |raw: &RawValue| serde_json::from_str::<f64>(raw.get()).ok();
-        let sum = |raw: &RawValue| lenient::whole_object::<Charge>(raw.get().as_bytes())?.total_cost;
+        let sum = |raw: &RawValue| lenient::inner_object::<Charge>(raw)?.total_cost;
         let usd = self.cost.and_then(|raw| plain(raw).or_else(|| sum(raw)));
         let ticks = self.cost_in_usd_ticks.map(|ticks| ticks as f64 / 1e10);
         usd.or(ticks).and_then(NanoUsd::from_usd)

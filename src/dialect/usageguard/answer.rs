@@ -3,9 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::dialect::scan::{Raw, string, unquoted};
 use crate::dialect::{Counts, Flags, Place, Reading, lenient};
-
-type Raw<'a> = Option<&'a RawValue>;
 
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -78,18 +77,18 @@ fn take(answer: &Answer<'_>, reading: &mut Reading) {
         take_usage(raw, reading);
     }
     if let Some(raw) = answer.error.filter(|raw| raw.get() != "null") {
-        let object = lenient::whole_object::<ErrorObject<'_>>(raw.get().as_bytes());
+        let object = lenient::inner_object::<ErrorObject<'_>>(raw);
         let code = object.and_then(|object| lenient::text(object.code));
         reading.failed(code.unwrap_or_else(|| "error".to_owned()));
     }
-    let message = answer.message.and_then(|raw| lenient::whole_object::<Message<'_>>(raw.get().as_bytes()));
+    let message = answer.message.and_then(lenient::inner_object::<Message<'_>>);
     for text in [answer.content, message.and_then(|message| message.content)].into_iter().flatten() {
         take_text(text, reading);
     }
 }
 
 fn take_usage(raw: &RawValue, reading: &mut Reading) {
-    let Some(usage) = lenient::whole_object::<UsageObject>(raw.get().as_bytes()) else { return };
+    let Some(usage) = lenient::inner_object::<UsageObject>(raw) else { return };
     let counts = Counts {
         input: usage.input.or(usage.prompt),
         output: usage.output.or(usage.completion),
@@ -102,17 +101,12 @@ fn take_usage(raw: &RawValue, reading: &mut Reading) {
 }
 
 fn take_text(raw: &RawValue, reading: &mut Reading) {
-    if let Some(text) = string(raw) {
+    if let Some(text) = unquoted(raw) {
         return reading.content(text);
     }
     for part in serde_json::from_str::<Vec<Part<'_>>>(raw.get()).unwrap_or_default() {
-        reading.content(part.text.and_then(string).unwrap_or_default());
+        reading.content(string(part.text));
     }
-}
-
-/// What stands between the quotes, when it is a string.
-fn string(raw: &RawValue) -> Option<&str> {
-    raw.get().strip_prefix('"')?.strip_suffix('"')
 }
 
 /// Reads what is left of chunks that were cut at a line end within their JSON: the usage that stands on the first line,

@@ -48,7 +48,7 @@ pub(super) fn read(body: &[u8]) -> Result<Ask, AskError> {
     let request: Request<'_> = lenient::whole_object(body).ok_or(AskError::NotJson)?;
     let parameters = match request.parameters.filter(|raw| raw.get() != "null") {
         // It says whether the answer is a stream, so what stands there twice is refused as elsewhere.
-        Some(raw) => lenient::whole_object(raw.get().as_bytes()).ok_or(AskError::NotJson)?,
+        Some(raw) => lenient::inner_object(raw).ok_or(AskError::NotJson)?,
         None => Parameters::default(),
     };
     Ok(Ask {

@@ -7,7 +7,7 @@
 //! cannot be trusted nothing after them can be found, so reading ends there.
 
 use super::Event;
-use super::sse::MAX;
+use super::pending::MAX;
 
 /// Length, headers' length and their checksum.
 const PRELUDE: usize = 12;

@@ -2,25 +2,20 @@
 //!
 //! It never re-frames: it is shown each chunk and says where in it lines end. Lines end with LF or CRLF and may be cut
 //! anywhere; cutting changes nothing about them. A line that lies whole within one chunk is not copied; a blank one is no
-//! event. What is pending between chunks is bounded by [`MAX`]: a longer line is skipped to its end and flagged.
+//! event. What is pending between chunks is bounded by [`super::pending::MAX`]: a longer line is skipped to its end and flagged.
 
 use memchr::memchr;
 
-use super::Event;
-use super::sse::MAX;
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
+use super::pending::{Ended, Pending};
+use super::{BOM, Event};
 
 /// The scanner of one stream.
 #[derive(Default)]
 pub struct Lines {
-    /// Bytes of the line that has begun but not ended.
-    pending: Vec<u8>,
-    /// Skipping a line that is too long.
-    skipping: bool,
+    /// The line that has begun but not ended.
+    pending: Pending,
     /// The first line is behind us, so there is no byte order mark to come.
     begun: bool,
-    truncated: bool,
 }
 
 impl Lines {
@@ -34,7 +29,7 @@ impl Lines {
             self.end_line(rest.get(..length).unwrap_or_default(), (start, end), on_event);
             start = end;
         }
-        self.keep(chunk.get(start..).unwrap_or_default());
+        self.pending.keep(chunk.get(start..).unwrap_or_default());
     }
 
     /// Takes the end of the body. A last line without its end is reported too: its usage counts.
@@ -44,48 +39,30 @@ impl Lines {
 
     /// The bytes so far of a line that has begun but not ended: the last ones of the chunks fed, unless skipped.
     pub fn pending(&self) -> &[u8] {
-        &self.pending
+        self.pending.bytes()
     }
 
     /// Whether a line was too long and was skipped.
     pub fn truncated(&self) -> bool {
-        self.truncated
+        self.pending.truncated()
     }
 
     fn end_line(&mut self, line: &[u8], (start, end): (usize, usize), on_event: &mut dyn FnMut(Event<'_>)) {
-        let skipped = std::mem::take(&mut self.skipping) || self.pending.len() + line.len() > MAX;
         let first = !std::mem::replace(&mut self.begun, true);
-        self.truncated |= skipped;
-        let whole = self.pending.is_empty();
-        if !whole && !skipped {
-            self.pending.extend_from_slice(line);
-        }
-        let line = if whole { line } else { &self.pending };
-        let line = if first { line.strip_prefix(BOM).unwrap_or(line) } else { line };
-        let data = line.trim_ascii();
-        if !skipped && !data.is_empty() {
-            on_event(Event { data, name: None, start: whole.then_some(start), end });
+        if let Some(Ended { bytes, at_once }) = self.pending.end(line) {
+            let line = if first { bytes.strip_prefix(BOM).unwrap_or(bytes) } else { bytes };
+            let data = line.trim_ascii();
+            if !data.is_empty() {
+                on_event(Event { data, name: None, start: at_once.then_some(start), end });
+            }
         }
         self.pending.clear();
-    }
-
-    fn keep(&mut self, part: &[u8]) {
-        if self.skipping {
-            return;
-        }
-        if self.pending.len() + part.len() > MAX {
-            self.pending = Vec::new();
-            self.skipping = true;
-            self.truncated = true;
-        } else {
-            self.pending.extend_from_slice(part);
-        }
     }
 }
 
 impl std::fmt::Debug for Lines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Lines({} bytes pending, truncated: {})", self.pending.len(), self.truncated)
+        write!(f, "Lines({:?})", self.pending)
     }
 }
 

@@ -8,6 +8,7 @@ mod frames;
 mod inflate;
 mod lines;
 mod objects;
+mod pending;
 mod sse;
 mod whole;
 
@@ -20,6 +21,9 @@ pub use lines::Lines;
 pub use objects::Objects;
 pub use sse::Sse;
 pub use whole::Whole;
+
+/// A byte order mark, which some texts begin with and which means nothing.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// One payload of a stream. What carries no data (comments, blank lines) is no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,28 +3,25 @@
 //! They may stand in a list, as Google streams them, or back to back; whitespace, commas and anything else between them
 //! is nobody's. It never re-frames: it is shown each chunk and says where in it objects end; cutting changes nothing
 //! about them. The `]` that ends the outermost list is an event of its own, for it ends the answer. An object that lies
-//! whole within one chunk is not copied. What is pending between chunks is bounded by [`MAX`]: a longer object is
+//! whole within one chunk is not copied. What is pending between chunks is bounded by [`super::pending::MAX`]: a longer object is
 //! skipped to its end and flagged. Objects are told apart by their braces alone, so however deep they go costs nothing;
 //! whether they are JSON is for the reader to say.
 
 use memchr::{memchr2, memchr3};
 
 use super::Event;
-use super::sse::MAX;
+use super::pending::{Ended, Pending};
 
 /// The scanner of one stream.
 #[derive(Default)]
 pub struct Objects {
-    /// Bytes of the object that has begun but not ended.
-    pending: Vec<u8>,
+    /// The object that has begun but not ended.
+    pending: Pending,
     /// How many braces are open.
     depth: u64,
     /// How many lists are open around the objects.
     lists: u64,
     text: Text,
-    /// Skipping an object that is too long.
-    skipping: bool,
-    truncated: bool,
 }
 
 /// Where in a JSON string the chunks so far end.
@@ -60,18 +57,18 @@ impl Objects {
             }
         }
         if self.depth > 0 {
-            self.keep(chunk.get(start..).unwrap_or_default());
+            self.pending.keep(chunk.get(start..).unwrap_or_default());
         }
     }
 
     /// The bytes so far of an object that has begun but not ended: the last ones of the chunks fed, unless skipped.
     pub fn pending(&self) -> &[u8] {
-        &self.pending
+        self.pending.bytes()
     }
 
     /// Whether an object was too long and was skipped.
     pub fn truncated(&self) -> bool {
-        self.truncated
+        self.pending.truncated()
     }
 
     /// The next byte that matters, from `at` on.
@@ -110,36 +107,16 @@ impl Objects {
     }
 
     fn end_object(&mut self, part: &[u8], (start, end): (usize, usize), on_event: &mut dyn FnMut(Event<'_>)) {
-        let skipped = std::mem::take(&mut self.skipping) || self.pending.len() + part.len() > MAX;
-        self.truncated |= skipped;
-        let whole = self.pending.is_empty();
-        if !whole && !skipped {
-            self.pending.extend_from_slice(part);
-        }
-        if !skipped {
-            let data = if whole { part } else { &self.pending };
-            on_event(Event { data, name: None, start: whole.then_some(start), end });
+        if let Some(Ended { bytes: data, at_once }) = self.pending.end(part) {
+            on_event(Event { data, name: None, start: at_once.then_some(start), end });
         }
         self.pending.clear();
-    }
-
-    fn keep(&mut self, part: &[u8]) {
-        if self.skipping {
-            return;
-        }
-        if self.pending.len() + part.len() > MAX {
-            self.pending = Vec::new();
-            self.skipping = true;
-            self.truncated = true;
-        } else {
-            self.pending.extend_from_slice(part);
-        }
     }
 }
 
 impl std::fmt::Debug for Objects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Objects({} bytes pending, truncated: {})", self.pending.len(), self.truncated)
+        write!(f, "Objects({:?})", self.pending)
     }
 }
 

@@ -2,30 +2,24 @@
 //!
 //! It never re-frames: it is shown each chunk and says where in it events end and what data they carry. Line ends may be
 //! LF, CRLF, CR or mixed, and cut anywhere; cutting changes nothing about the events. An event that lies whole within
-//! one chunk is not copied. What is pending between chunks is bounded by [`MAX`]: a longer event is skipped to its blank
+//! one chunk is not copied. What is pending between chunks is bounded by [`super::pending::MAX`]: a longer event is skipped to its blank
 //! line and flagged.
 
 use memchr::memchr2;
 
-use super::Event;
+use super::pending::{Ended, Pending};
+use super::{BOM, Event};
 
-/// The longest event that is read, in bytes, without the blank line that ends it. A fuzzer's are short.
-pub(super) const MAX: usize = if cfg!(fuzzing) { 2048 } else { 256 * 1024 };
-const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// The scanner of one stream.
+/// The scanner of one stream. Its `Debug` shows no content.
 #[derive(Default)]
 pub struct Sse {
-    /// Bytes of the event that has begun but not ended.
-    pending: Vec<u8>,
+    /// The event that has begun but not ended, without the blank line that ends it.
+    pending: Pending,
     /// Reused for events of several data lines.
     joined: Vec<u8>,
     line: Line,
-    /// Skipping an event that is too long.
-    skipping: bool,
     /// The first block is behind us, so there is no byte order mark to come.
     begun: bool,
-    truncated: bool,
 }
 
 /// Where in a line the chunks so far end.
@@ -63,7 +57,7 @@ impl Sse {
             Some(_) if line < chunk.len() => Line::Inside,
             Some(_) => Line::Begins,
         };
-        self.keep(chunk.get(start..).unwrap_or_default());
+        self.pending.keep(chunk.get(start..).unwrap_or_default());
     }
 
     /// Takes the end of the body. A last event without its blank line is reported too: its usage counts.
@@ -73,18 +67,18 @@ impl Sse {
 
     /// The bytes so far of an event that has begun but not ended: the last ones of the chunks fed, unless skipped.
     pub fn pending(&self) -> &[u8] {
-        &self.pending
+        self.pending.bytes()
     }
 
     /// Whether an event was too long and was skipped.
     pub fn truncated(&self) -> bool {
-        self.truncated
+        self.pending.truncated()
     }
 
     /// An LF that completes a CRLF cut in two; where the block and the line go on.
     fn finish_line_end(&mut self, chunk: &[u8]) -> (usize, usize) {
         let split = self.line == Line::AfterCr && chunk.first() == Some(&b'\n');
-        match (split, self.pending.is_empty()) {
+        match (split, self.pending.bytes().is_empty()) {
             (false, _) => (0, 0),
             // The block ended at the CR.
             (true, true) => (1, 1),
@@ -93,32 +87,14 @@ impl Sse {
     }
 
     fn end_block(&mut self, block: &[u8], (start, end): (usize, usize), on_event: &mut dyn FnMut(Event<'_>)) {
-        let skipped = std::mem::take(&mut self.skipping) || self.pending.len() + block.len() > MAX;
         let first = !std::mem::replace(&mut self.begun, true);
-        self.truncated |= skipped;
-        let whole = self.pending.is_empty();
-        if !whole && !skipped {
-            self.pending.extend_from_slice(block);
-        }
-        let block = if whole { block } else { &self.pending };
-        let block = if first { block.strip_prefix(BOM).unwrap_or(block) } else { block };
-        if !skipped && let Some((data, name)) = fields(block, &mut self.joined) {
-            on_event(Event { data, name, start: whole.then_some(start), end });
+        if let Some(Ended { bytes, at_once }) = self.pending.end(block) {
+            let block = if first { bytes.strip_prefix(BOM).unwrap_or(bytes) } else { bytes };
+            if let Some((data, name)) = fields(block, &mut self.joined) {
+                on_event(Event { data, name, start: at_once.then_some(start), end });
+            }
         }
         self.pending.clear();
-    }
-
-    fn keep(&mut self, part: &[u8]) {
-        if self.skipping {
-            return;
-        }
-        if self.pending.len() + part.len() > MAX {
-            self.pending = Vec::new();
-            self.skipping = true;
-            self.truncated = true;
-        } else {
-            self.pending.extend_from_slice(part);
-        }
     }
 }
 
@@ -173,7 +149,7 @@ fn value<'a>(line: &'a [u8], field: &[u8]) -> Option<&'a [u8]> {
 
 impl std::fmt::Debug for Sse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Sse({} bytes pending, truncated: {})", self.pending.len(), self.truncated)
+        write!(f, "Sse({:?})", self.pending)
     }
 }
 

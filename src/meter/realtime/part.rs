@@ -75,19 +75,8 @@ impl Draft {
         let Some(Ok(commit)) = settle(&self.meter.spool, &mut event) else {
             return self.take_over(&event.data.usage);
         };
-        self.report_part(&event.data.usage);
-        if let Some(cost) = &event.data.cost {
-            self.series.spent(cost.total_nano);
-        }
+        self.series.used(&event.data.usage, event.data.cost.as_ref().map(|cost| cost.total_nano));
         commit
-    }
-
-    fn report_part(&self, usage: &Usage) {
-        for (direction, count) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
-            if let Some(count) = count {
-                self.series.tokens(direction, usage.source, count);
-            }
-        }
     }
 
     /// What the responses have used so far counts against the caller's limits at once.

@@ -19,10 +19,10 @@ use tollgate::config::Database;
 use tollgate::control::store::{Grouping, Payer, Store, UsageAsked};
 use tollgate::types::{KeyId, OrgId, Period, Secret, Timestamp};
 
-use crate::peers::{KafkaPeer, PostgresPeer, off_runtime};
+use crate::peers::{KafkaPeer, PostgresPeer, Program, off_runtime};
 use crate::soak::upstream::Upstream;
 use driver::{Load, Log};
-use node::{Node, Place};
+use node::Place;
 
 /// Names how many answers to complete in place of the small number, and how many sidecars.
 const CALLS: &str = "TOLLGATE_TEST_FLEET_CALLS";
@@ -69,7 +69,7 @@ async fn the_ledger_agrees_to_the_nano_dollar_however_sidecars_and_control_plane
         .collect();
     let mut nodes = Vec::new();
     for place in &places {
-        nodes.push(Node::start(place).await);
+        nodes.push(node::start(place).await);
     }
     let started = Instant::now();
     let load = Load::start(CLIENTS, calls, sidecars);
@@ -100,7 +100,7 @@ async fn the_ledger_agrees_to_the_nano_dollar_however_sidecars_and_control_plane
 }
 
 /// Kills and starts again, one after the other, until the load is done: how many sidecars, how many control planes.
-async fn wreck(nodes: &mut Vec<Node>, places: &[Place], load: &Load, rng: &mut fastrand::Rng) -> [usize; 2] {
+async fn wreck(nodes: &mut Vec<Program>, places: &[Place], load: &Load, rng: &mut fastrand::Rng) -> [usize; 2] {
     let (mut kills, sidecars) = ([0, 0], places.len() - 2);
     while !load.is_done() || kills.contains(&0) {
         tokio::time::sleep(Duration::from_millis(rng.u64(LIFE_MS))).await;
@@ -115,7 +115,7 @@ async fn wreck(nodes: &mut Vec<Node>, places: &[Place], load: &Load, rng: &mut f
         }
         kills[usize::from(at >= sidecars)] += 1;
         nodes.remove(at).kill().await;
-        nodes.insert(at, Node::start(&places[at]).await);
+        nodes.insert(at, node::start(&places[at]).await);
         if at < sidecars {
             load.aim(at, Some(nodes[at].address));
         }

@@ -1,13 +1,11 @@
 //! A process of the fleet, on a folder that outlives it.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
 use super::KEYS;
-use crate::peers::{Process, off_runtime, tied};
-use crate::support::unset;
+use crate::peers::Program;
 
 /// USD per million tokens.
 const PRICES: &str = "version: \"test\"\nmodels:\n  \"soak-*\": { input: 3.0, output: 15.0 }\n";
@@ -52,39 +50,7 @@ impl Place {
     }
 }
 
-/// The running program.
-pub(super) struct Node {
-    process: Process,
-    pub(super) address: SocketAddr,
-}
-
-impl Node {
-    /// Starts it and waits until it serves.
-    pub(super) async fn start(place: &Place) -> Self {
-        let mut command = tied(env!("CARGO_BIN_EXE_tollgate"));
-        unset(command.arg(place.role).current_dir(place.dir.path()));
-        let started = off_runtime(move || Process::start(command, ready)).await;
-        let (process, address) = started.unwrap_or_else(|error| panic!("{error}"));
-        Self { process, address }
-    }
-
-    /// Kills it, with no chance to do anything.
-    pub(super) async fn kill(self) {
-        off_runtime(move || drop(self.process)).await;
-    }
-
-    /// Ends it in order.
-    pub(super) async fn end(mut self) {
-        off_runtime(move || {
-            self.process.signal("TERM");
-            let status = self.process.wait();
-            assert!(status.success(), "it ended with {status}:\n{}", self.process.last_lines());
-        })
-        .await;
-    }
-}
-
-fn ready(line: &str) -> Option<SocketAddr> {
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    (line["message"] == "ready").then(|| line["proxy"].as_str().unwrap().parse().unwrap())
+/// Starts what belongs here and waits until it serves.
+pub(super) async fn start(place: &Place) -> Program {
+    Program::start(place.role, place.dir.path()).await
 }

@@ -12,6 +12,7 @@ mod native;
 #[cfg(feature = "control")]
 mod postgres;
 mod process;
+mod program;
 mod promtool;
 mod sdk;
 mod tests;
@@ -30,6 +31,7 @@ pub(crate) use native::{play_native, play_native_trusting};
 #[cfg(feature = "control")]
 pub(crate) use postgres::PostgresPeer;
 pub(crate) use process::{Process, free_port, tied};
+pub(crate) use program::{Program, audit};
 pub(crate) use promtool::check_metrics;
 pub(crate) use sdk::Sdk;
 pub(crate) use tokenizers::{hugging_face_counts, official_counts};

@@ -3,13 +3,12 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::peers::{Process, off_runtime, tied};
-use crate::support::{Client, PATIENCE, unset};
+use crate::peers::{self, Process, off_runtime, tied};
+use crate::support::{Client, PATIENCE};
 
 /// Names another build of the program, an optimised one where time is measured.
 const BINARY: &str = "TOLLGATE_TEST_BINARY";
@@ -71,10 +70,7 @@ fn program() -> OsString {
 
 /// Runs `tollgate audit`, which must find nothing missing.
 pub(super) fn audit(arguments: &[&str]) {
-    let mut command = Command::new(program());
-    let output = unset(command.arg("audit").args(arguments)).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "audit {arguments:?} found:\n{out}{err}");
+    peers::audit(program(), arguments);
 }
 
 /// The addresses in the line that says `ready`.

@@ -8,7 +8,8 @@ use http_body_util::Full;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::upstream::Upstream;
-use super::victim::{Place, Victim};
+use super::victim::{self, Place};
+use crate::peers::Program;
 use crate::support::{Client, eventually};
 
 const ROUNDS: usize = 100;
@@ -35,13 +36,13 @@ const SHAPES: [(&str, End); 4] = [
 async fn whoever_received_the_last_byte_finds_its_event_after_a_kill_at_once() {
     let upstream = Upstream::start().await;
     let place = Place::new(&upstream.url(), "");
-    let mut victim = Victim::start(&place).await;
+    let mut victim = victim::start(&place).await;
     for round in 0..ROUNDS {
         let (model, end) = SHAPES[round / 2 % SHAPES.len()];
         let h2 = round.is_multiple_of(2);
         let id = ask_and_kill(&victim, h2, model, end).await;
         victim.kill().await;
-        victim = Victim::start(&place).await;
+        victim = victim::start(&place).await;
         let line = eventually(&format!("the event of round {round}"), || {
             let text = std::fs::read_to_string(place.events()).unwrap_or_default();
             text.lines().find(|line| line.contains(&id)).map(str::to_owned)
@@ -56,7 +57,7 @@ async fn whoever_received_the_last_byte_finds_its_event_after_a_kill_at_once() {
 }
 
 /// Asks, and kills in the moment the answer is complete; the request's id.
-async fn ask_and_kill(victim: &Victim, h2: bool, model: &str, end: End) -> String {
+async fn ask_and_kill(victim: &Program, h2: bool, model: &str, end: End) -> String {
     let pid = Pid::from_raw(victim.process.id() as i32).unwrap();
     let mut client = if h2 { Client::connect_h2(victim.address).await } else { Client::connect(victim.address).await };
     let body = format!("{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}");

@@ -19,7 +19,7 @@ use cluster::Cluster;
 use driver::Load;
 use oracle::Oracle;
 use upstream::Upstream;
-use victim::{Place, Victim};
+use victim::Place;
 
 /// Names how often to kill in place of the small number.
 const KILLS: &str = "TOLLGATE_TEST_KILLS";
@@ -55,7 +55,7 @@ async fn no_completed_answer_loses_its_event_however_often_the_process_is_killed
     let load = Load::start(WORKERS, seed);
     for kill in 0..kills {
         place.sync(sync_of(kill));
-        let victim = Victim::start(&place).await;
+        let victim = victim::start(&place).await;
         load.aim_at(victim.address);
         tokio::time::sleep(life(&mut rng)).await;
         victim.kill().await;
@@ -84,7 +84,7 @@ async fn no_completed_answer_loses_its_event_when_a_real_broker_is_killed_too() 
     let started = Instant::now();
     let load = Load::start(WORKERS, seed);
     for kill in 0..kills {
-        let victim = Victim::start(&place).await;
+        let victim = victim::start(&place).await;
         load.aim_at(victim.address);
         tokio::time::sleep(life(&mut rng)).await;
         // Dead while Tollgate dies, and back while it is starting or serving.

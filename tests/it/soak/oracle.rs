@@ -22,7 +22,7 @@ use tollgate::audit::{Audit, EpochReport};
 use tollgate::spool::{Seen, survey};
 
 use super::driver::Log;
-use super::victim::{Place, Victim, audit};
+use super::victim::{self, Place, audit};
 
 /// After the last kill everything is delivered within this time.
 const DRAINED_WITHIN: Duration = Duration::from_mins(2);
@@ -135,7 +135,7 @@ impl Oracle {
     /// Lets Tollgate deliver what is left, in a last life without load, then judges.
     pub(super) async fn judge(self, place: &Place, log: Log, kills: usize) -> Figures {
         let started = Instant::now();
-        let victim = Victim::start(place).await;
+        let victim = victim::start(place).await;
         let mut file = Sink::default();
         let mut read = 0;
         loop {

@@ -1,14 +1,11 @@
 //! The real program, on a folder that outlives it.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::peers::{Process, off_runtime, tied};
-use crate::support::unset;
+use crate::peers::{self, Program};
 
 /// The topic of every run.
 pub(super) const TOPIC: &str = "soak";
@@ -55,47 +52,12 @@ impl Place {
     }
 }
 
-/// The running program.
-pub(super) struct Victim {
-    pub(super) process: Process,
-    pub(super) address: SocketAddr,
-}
-
-impl Victim {
-    /// Starts it and waits until it serves.
-    pub(super) async fn start(place: &Place) -> Self {
-        let mut command = tied(env!("CARGO_BIN_EXE_tollgate"));
-        unset(command.arg("proxy").current_dir(place.path()));
-        let started = off_runtime(move || Process::start(command, ready)).await;
-        let (process, address) = started.unwrap_or_else(|error| panic!("{error}"));
-        Self { process, address }
-    }
-
-    /// Kills it, with no chance to do anything.
-    pub(super) async fn kill(self) {
-        off_runtime(move || drop(self.process)).await;
-    }
-
-    /// Ends it in order.
-    pub(super) async fn end(mut self) {
-        off_runtime(move || {
-            self.process.signal("TERM");
-            let status = self.process.wait();
-            assert!(status.success(), "it ended with {status}:\n{}", self.process.last_lines());
-        })
-        .await;
-    }
-}
-
-fn ready(line: &str) -> Option<SocketAddr> {
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    (line["message"] == "ready").then(|| line["proxy"].as_str().unwrap().parse().unwrap())
+/// Starts the proxy here and waits until it serves.
+pub(super) async fn start(place: &Place) -> Program {
+    Program::start("proxy", place.path()).await
 }
 
 /// Runs `tollgate audit`, which must find nothing missing.
 pub(super) fn audit(arguments: &[&str]) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    let output = unset(command.arg("audit").args(arguments)).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "audit {arguments:?} found:\n{out}{err}");
+    peers::audit(env!("CARGO_BIN_EXE_tollgate"), arguments);
 }

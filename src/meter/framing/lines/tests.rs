@@ -1,6 +1,7 @@
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
-use super::{Lines, MAX};
+use super::Lines;
+use crate::meter::framing::pending::MAX;
 
 fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Lines) {
     let (mut seen, mut lines) = (Vec::new(), Lines::default());

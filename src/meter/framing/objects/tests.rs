@@ -1,6 +1,7 @@
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
-use super::{MAX, Objects};
+use super::Objects;
+use crate::meter::framing::pending::MAX;
 
 fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Objects) {
     let (mut seen, mut objects) = (Vec::new(), Objects::default());

@@ -7,7 +7,8 @@ use http_body_util::Full;
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use sse_stream::SseStream;
 
-use super::{MAX, Sse};
+use super::Sse;
+use crate::meter::framing::pending::MAX;
 
 type Seen = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
