@@ -89,8 +89,10 @@ pub enum Reject {
     Limited(LimitState),
     /// The budget is spent.
     BudgetSpent,
-    /// The event could not be recorded, so the request may not go.
+    /// There is no room to record the event, so the request may not go.
     SpoolFull,
+    /// The event could not be written down, so the request may not go: a defect of ours.
+    Unrecordable,
     /// The authority does not answer.
     AuthorityUnreachable,
     /// The process is ending.
@@ -161,6 +163,12 @@ impl Reject {
                 "usage_store_full",
                 "spool_full",
                 "Usage cannot be recorded at the moment, so the request was not sent. Try again later.",
+            ),
+            Self::Unrecordable => (
+                500,
+                "usage_not_recordable",
+                "unrecordable",
+                "The usage of this request cannot be recorded, so it was not sent. That is a defect here: please report it.",
             ),
             Self::AuthorityUnreachable => (
                 503,

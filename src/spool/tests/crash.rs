@@ -44,7 +44,7 @@ fn life(sync: SyncMode) -> History {
     let mut long = life.intend(200);
     life.progress(&mut long, 250);
     life.refuse(100);
-    drop(life.reserve());
+    life.lose();
     life.interrupt(150);
     life.commit();
     for _ in 0..2 {

@@ -14,6 +14,7 @@ use super::history::{SEGMENT, open_on};
 use crate::config::SyncMode;
 use crate::event::LossEvent;
 use crate::spool::disk::recorded::{Image, Recorder, root};
+use crate::spool::loss;
 use crate::spool::record::{self, ALIGNMENT, Head, Kind};
 use crate::spool::scan::Scan;
 use crate::spool::segment::{HEADER_BYTES, Header, SegmentId, SpoolId};
@@ -141,25 +142,23 @@ fn written(segment_bytes: usize, filled: usize) -> Written {
     let mut events = BTreeMap::<u64, Vec<Vec<u8>>>::new();
     let (mut open, mut lost) = (Vec::new(), 0);
     while recorder_end(&spool) + 2 * 700 < filled {
-        let mut ticket = spool.reserve().unwrap();
-        let number = ticket.sequence().number;
+        let number = spool.0.shared.log().numbering.next();
         let texts = events.entry(number).or_default();
         let mut text = |kind: &str| {
             texts.push(format!("{:1$}", format!("{kind} {number} "), dice.usize(20..400)).into_bytes());
             texts.last().unwrap().clone()
         };
         match number % 9 {
-            3 => drop(ticket.seal("org", &text("refused"))),
+            3 => drop(spool.settle_raw("org", &text("refused"))),
             5 => {
                 events.remove(&number);
                 lost += 1;
+                spool.0.shared.log().drop_next();
+                loss::tell_when_due(&spool.0.shared);
             }
-            7 => {
-                ticket.intend("org", &text("intent"));
-                open.push(ticket);
-            }
+            7 => open.push(spool.begin_raw("org", &text("intent")).unwrap()),
             kind => {
-                ticket.intend("org", &text("intent"));
+                let mut ticket = spool.begin_raw("org", &text("intent")).unwrap();
                 if kind == 8 {
                     ticket.progress("org", &text("progress"));
                 }

@@ -21,8 +21,7 @@ fn a_start_finds_all_of_a_full_log() {
         // As long as complete events are.
         record(&first, "x", 1300);
     }
-    let mut open = first.reserve().unwrap();
-    open.intend("org", &event("open", 900));
+    let open = first.begin_raw("org", &event("open", 900)).unwrap();
     let given_out = first.stats().given_out;
     std::mem::forget(open);
     drop(first);
