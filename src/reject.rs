@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+const FULL: &str = "Usage cannot be recorded at the moment, so the request was not sent. Try again later.";
+const UNRECORDABLE: &str =
+    "The usage of this request cannot be recorded, so it was not sent. That is a defect here: please report it.";
 const CUT: &str = "The upstream broke off before its answer was whole.";
 const STALLED: &str = "The upstream fell silent before its answer was whole.";
 
@@ -158,18 +161,8 @@ impl Reject {
                 "budget",
                 "The budget of this key is spent. Retrying does not help; ask for a higher budget.",
             ),
-            Self::SpoolFull => (
-                503,
-                "usage_store_full",
-                "spool_full",
-                "Usage cannot be recorded at the moment, so the request was not sent. Try again later.",
-            ),
-            Self::Unrecordable => (
-                500,
-                "usage_not_recordable",
-                "unrecordable",
-                "The usage of this request cannot be recorded, so it was not sent. That is a defect here: please report it.",
-            ),
+            Self::SpoolFull => (503, "usage_store_full", "spool_full", FULL),
+            Self::Unrecordable => (500, "usage_not_recordable", "unrecordable", UNRECORDABLE),
             Self::AuthorityUnreachable => (
                 503,
                 "authority_unreachable",

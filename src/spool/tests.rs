@@ -30,6 +30,11 @@ use crate::event;
 const NOW: Duration = Duration::ZERO;
 const LONG: Duration = Duration::from_secs(20);
 
+/// What the environment asks of a test, or what it does without.
+fn setting(name: &str, normal: usize) -> usize {
+    std::env::var_os(name).and_then(|text| text.to_str()?.parse().ok()).unwrap_or(normal)
+}
+
 fn config(dir: &Path) -> config::Spool {
     config::Spool {
         dir: dir.to_owned(),

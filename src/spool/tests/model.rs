@@ -2,7 +2,7 @@
 //!
 //! Random lives of requests, sinks, restarts and kills on a recording disk. Whatever happens, each number that was given
 //! out comes to the sink as the event that the model has, always the same, or is named by one loss event; and the counts
-//! balance after every step.
+//! balance after every step. `TOLLGATE_MODEL_CASES` sets how many lives.
 
 use std::collections::BTreeMap;
 use std::mem::forget;
@@ -303,7 +303,7 @@ fn usage(spool: &Spool) -> UsageEvent {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 120, ..Config::default() })]
+    #![proptest_config(Config { cases: super::setting("TOLLGATE_MODEL_CASES", 120) as u32, ..Config::default() })]
     #[test]
     fn a_spool_is_what_its_model_is(
         steps in proptest::collection::vec(step(), 1..150),
