@@ -193,7 +193,7 @@ impl App {
             }
             meter.stop();
             for (sink, ending) in sinks.stop(DELIVERY_PATIENCE) {
-                tracing::info!(sink, ?ending, "sink stopped");
+                tracing::info!(%sink, ?ending, "sink stopped");
             }
             spool.close();
         })
@@ -205,7 +205,7 @@ impl App {
 /// What delivers: the sinks that read from the spool, the ledger's among them.
 fn sinks(config: &Config, spool: &Spool, ledger: Option<sink::Plan>) -> Result<Sinks> {
     let plans = sink::Plan::all(&config.events)?.into_iter().chain(ledger).map(|plan| {
-        let reader = spool.reader(plan.name());
+        let reader = spool.reader(&plan.name());
         (plan, reader)
     });
     Ok(Sinks::start(plans.collect(), &config.events.spool)?)
