@@ -18,7 +18,7 @@ mod binary;
 mod dead_letter;
 mod feed;
 mod file;
-mod http;
+pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod lines;

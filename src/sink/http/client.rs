@@ -16,6 +16,7 @@ use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 use tokio::time::{Instant, timeout_at};
+use tower_service::Service;
 
 use super::{Unusable, pace, verdict};
 use crate::config::Receiver;
@@ -28,8 +29,10 @@ const IDLE: Duration = Duration::from_secs(4);
 const LONGEST: usize = 16 << 10;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
 
+type Connector = HttpsConnector<HttpConnector>;
+
 pub(super) struct Client {
-    pool: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pool: legacy::Client<Connector, Full<Bytes>>,
     url: Uri,
     /// Sent with each request.
     headers: HeaderMap,
@@ -62,6 +65,17 @@ pub(super) enum PostError {
     Late,
 }
 
+/// Why a receiver is not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Its settings cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// It does not accept a connection.
+    #[error("{0}")]
+    Unreached(#[source] Box<dyn StdError + Send + Sync>),
+}
+
 impl PostError {
     pub(super) fn trouble(&self) -> Trouble {
         match self {
@@ -74,20 +88,11 @@ impl PostError {
 
 impl Client {
     pub(super) fn new(receiver: &Receiver) -> Result<Self, Unusable> {
-        let is_tls = receiver.url.scheme_str() == Some("https");
-        let roots = if is_tls { trust::roots() } else { RootCertStore::empty() };
-        let tls = trust::client(roots).map_err(|error| Unusable::Tls(Arc::clone(&receiver.name), error))?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        // Shared out over the addresses of a name, so that one silent address does not use up the whole time.
-        tcp.set_connect_timeout(Some(receiver.timeout));
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(receiver.in_flight)
-            .build(https.wrap_connector(tcp));
+            .build(connector(receiver)?);
         let mut headers = HeaderMap::from_iter([(USER_AGENT, AGENT)]);
         for (name, value) in &receiver.headers {
             headers.insert(name, super::form::secretly(value, receiver)?);
@@ -110,6 +115,26 @@ impl Client {
         let retry_after = head.headers.get(RETRY_AFTER).and_then(pace::read_wait);
         Ok(Heard { status: head.status, retry_after: retry_after.filter(|_| !verdict::is_success(head.status)), text })
     }
+}
+
+fn connector(receiver: &Receiver) -> Result<Connector, Unusable> {
+    let is_tls = receiver.url.scheme_str() == Some("https");
+    let roots = if is_tls { trust::roots() } else { RootCertStore::empty() };
+    let tls = trust::client(roots).map_err(|error| Unusable::Tls(Arc::clone(&receiver.name), error))?;
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // Shared out over the addresses of a name, so that one silent address does not use up the whole time.
+    tcp.set_connect_timeout(Some(receiver.timeout));
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+    Ok(https.wrap_connector(tcp))
+}
+
+/// Opens a connection to a receiver, TLS included, and closes it again. Posts nothing.
+pub async fn probe(receiver: &Receiver) -> Result<(), ProbeError> {
+    let mut connector = connector(receiver)?;
+    std::future::poll_fn(|cx| connector.poll_ready(cx)).await.map_err(ProbeError::Unreached)?;
+    connector.call(receiver.url.clone()).await.map(drop).map_err(ProbeError::Unreached)
 }
 
 /// Read to its end, so that the connection can be used again; one that is too long is not worth it.

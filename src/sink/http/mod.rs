@@ -35,6 +35,8 @@ use form::{Form, Told};
 use pace::Pace;
 use verdict::Verdict;
 
+pub use client::{ProbeError, probe};
+
 /// No more events join a batch that holds this many bytes.
 const BATCH_BYTES: usize = 256 << 10;
 /// A batch waits no longer than this for more events while others are under way.
@@ -52,13 +54,13 @@ pub enum Unusable {
 }
 
 /// Whether these settings can be used. Reaches for nobody.
-pub(super) fn validate(receiver: &Receiver) -> Result<(), Unusable> {
+pub(in crate::sink) fn validate(receiver: &Receiver) -> Result<(), Unusable> {
     Form::new(receiver)?;
     Client::new(receiver).map(drop)
 }
 
 /// One receiver.
-pub(super) struct HttpSink {
+pub(in crate::sink) struct HttpSink {
     name: Arc<str>,
     form: Form,
     calls: Calls,
@@ -88,7 +90,7 @@ impl fmt::Debug for HttpSink {
 
 impl HttpSink {
     /// For this receiver. Calls nobody yet.
-    pub(super) fn open(receiver: &Receiver, counters: &Arc<Counters>) -> Result<Self, Restart> {
+    pub(in crate::sink) fn open(receiver: &Receiver, counters: &Arc<Counters>) -> Result<Self, Restart> {
         let settings = |_| Restart(Trouble::Settings);
         let client = Client::new(receiver).map_err(settings)?;
         Ok(Self {
