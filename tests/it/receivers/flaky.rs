@@ -13,14 +13,14 @@ use crate::support::{Asked, Mock, Reply, World, chat, eventually};
 struct Taken(Mutex<HashMap<String, (usize, HashSet<String>)>>);
 
 impl Taken {
-    /// Of every ten requests three are answered as they should be.
+    /// Of every twenty requests seven fail, in as many ways.
     fn answer(&self, asked: &Asked) -> Reply {
         let mut paths = self.0.lock().unwrap();
         let (count, taken) = paths.entry(asked.path().to_owned()).or_default();
         *count += 1;
         let wait =
             |status: &str| Reply::raw(&format!("HTTP/1.1 {status}\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"));
-        match *count % 10 {
+        match *count % 20 {
             1 => return Reply::default().reset(),
             2 => return Reply::json(500, "{}"),
             3 => return wait("429 Too Many Requests"),
@@ -28,7 +28,7 @@ impl Taken {
             5 => return Reply::raw("HTTP/1.1 2").reset(),
             _ => taken.extend(ids(asked)),
         }
-        match *count % 10 {
+        match *count % 20 {
             6 => Reply::default().reset(),
             7 => Reply::default().pause(Duration::from_millis(500)),
             // The head says it: a body that never comes takes nothing back.
