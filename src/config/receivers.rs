@@ -109,7 +109,9 @@ fn receiver(field: Field<'_>, names: &mut Vec<Arc<str>>) -> Option<Receiver> {
     let format = word.and_then(|word| form(&mut section, word));
     if word.is_none() {
         // Nothing can be said of these before the format is known.
-        SPECIAL.iter().for_each(|key| drop(section.take(key)));
+        for key in SPECIAL {
+            section.take(key);
+        }
     }
     let headers = headers(section.section("headers"), word);
     let timeout = section.duration("timeout", TIMEOUT_BOUNDS).unwrap_or(TIMEOUT);

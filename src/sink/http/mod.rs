@@ -230,7 +230,9 @@ impl Sink for HttpSink {
         settled.append(&mut self.unsent);
         let wait = if settled.is_empty() { wait } else { Duration::ZERO };
         let ended = self.calls.ended(wait).map_err(|_| Restart(Trouble::Panic))?;
-        ended.into_iter().for_each(|ended| self.ended(ended, settled));
+        for ended in ended {
+            self.ended(ended, settled);
+        }
         Ok(())
     }
 }

@@ -42,7 +42,9 @@ fn dead_lines(dir: &Path) -> Vec<serde_json::Value> {
 /// How often each event came, whole or in a list.
 fn counted(got: &[Got]) -> BTreeMap<Vec<u8>, usize> {
     let mut counted = BTreeMap::new();
-    got.iter().flat_map(Got::events).for_each(|event| *counted.entry(event).or_default() += 1);
+    for event in got.iter().flat_map(Got::events) {
+        *counted.entry(event).or_default() += 1;
+    }
     counted
 }
 
@@ -269,4 +271,34 @@ fn neither_the_sink_nor_its_settings_show_a_secret() {
         let shown = format!("{receiver:?} {sink:?} {:?}", plan(&receiver, dir.path()));
         assert!(!shown.contains("hush") && !shown.contains("sk-one"), "{shown}");
     }
+}
+
+#[test]
+fn a_receiver_whose_certificate_is_not_trusted_is_told_nothing_and_waited_for() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = Arc::new(config);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = stream;
+            let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            assert!(tls.complete_io(&mut stream).is_err(), "the certificate was trusted");
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let listening = Listening::always(Answer::status(200));
+    let url = format!("https://localhost:{port}/").parse().unwrap();
+    let receiver = Receiver { url, ..receiver(&listening, ReceiverFormat::Structured) };
+    let script = Script::of(1);
+    let sinks = start(&receiver, &script, dir.path());
+    eventually("not trusted", || stats(&sinks).last_error == Some(Trouble::Authentication));
+    assert_eq!((stats(&sinks).connected, script.state().acknowledged), (Some(false), 0));
 }

@@ -118,7 +118,9 @@ impl Listening {
 
     /// Closes every connection.
     pub(super) fn hang_up(&self) {
-        self.seen.connections.lock().unwrap().iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        for stream in self.seen.connections.lock().unwrap().iter() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 }
 

