@@ -148,10 +148,10 @@ fn is_of_tls(error: &legacy::Error) -> bool {
     while let Some(error) = next {
         // An I/O error hides what it holds from `source`.
         let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || held.is_some_and(|held| held.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() {
             return true;
         }
-        next = error.source();
+        next = if let Some(held) = held { Some(held) } else { error.source() };
     }
     false
 }

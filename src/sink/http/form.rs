@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -94,7 +95,7 @@ pub(super) fn batch(mut list: Vec<u8>) -> Post {
 
 /// A secret as a header's value, which no log shows.
 pub(super) fn secretly(secret: &Secret, receiver: &Receiver) -> Result<HeaderValue, Unusable> {
-    let value = HeaderValue::from_str(secret.expose()).map_err(|_| Unusable::Header(receiver.name.clone()))?;
+    let value = HeaderValue::from_str(secret.expose()).map_err(|_| Unusable::Header(Arc::clone(&receiver.name)))?;
     Ok(hidden(value))
 }
 
