@@ -47,7 +47,9 @@ fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
             }
         }
         Value::Array(list) if ["upstreams", "events.http"].contains(&path) => {
-            list.iter().for_each(|value| keys(value, &format!("{path}[]"), found));
+            for value in list {
+                keys(value, &format!("{path}[]"), found);
+            }
         }
         _ => drop(found.insert(path.to_owned())),
     }

@@ -173,9 +173,9 @@ fn of_a_refused_batch_only_the_event_at_fault_is_put_aside() {
 #[test]
 fn a_receiver_that_hangs_costs_few_events_and_stopping_does_not_wait_for_it() {
     let dir = tempfile::tempdir().unwrap();
-    let listening = Listening::always(Answer::After(Duration::from_secs(60)));
+    let listening = Listening::always(Answer::After(Duration::from_mins(1)));
     let script = Script::of(1000);
-    let receiver = Receiver { timeout: Duration::from_secs(60), ..receiver(&listening, ReceiverFormat::Structured) };
+    let receiver = Receiver { timeout: Duration::from_mins(1), ..receiver(&listening, ReceiverFormat::Structured) };
     let sinks = start(&receiver, &script, dir.path());
     eventually("as many as may be are under way", || listening.got().len() == 4);
     assert!(script.state().read <= 5, "{} were read", script.state().read);

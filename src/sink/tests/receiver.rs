@@ -143,7 +143,8 @@ fn serve(stream: TcpStream, seen: &Seen, decide: &Decide) {
         seen.got.lock().unwrap().push(got);
         match answer {
             Answer::Status(status, headers) => {
-                let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let headers = headers.concat();
                 let text = format!("HTTP/1.1 {status} X\r\n{headers}content-length: 0\r\n\r\n");
                 // A 204 has no length.
                 let text = if status == 204 { text.replace("content-length: 0\r\n", "") } else { text };

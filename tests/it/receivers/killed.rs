@@ -57,7 +57,11 @@ async fn work(load: Arc<Load>) {
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         };
-        while !load.stop.load(Ordering::Relaxed) && one(&load, &mut client).await.is_some() {}
+        while one(&load, &mut client).await.is_some() {
+            if load.stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
     }
 }
 
