@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use tollgate::types::Digest;
 
-use crate::support::{Client, Mock, Reply, eventually};
+use crate::support::{Client, Mock, Reply, eventually, unset};
 
 const KEY: &str = "CANARY-key-0123456789";
 const WRONG: &str = "CANARY-wrong-0123456789";
@@ -91,7 +91,7 @@ fn start(dir: &Path) -> Running {
     let log = std::fs::File::create(dir.join("stderr.log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
     command.args(["serve", "--config", "tollgate.yaml", "--log-filter", "trace,h2=trace,hyper=trace"]);
-    command.current_dir(dir).env_remove("TOLLGATE_CONFIG").stdout(Stdio::null()).stderr(log);
+    unset(&mut command).current_dir(dir).stdout(Stdio::null()).stderr(log);
     Running(command.spawn().unwrap())
 }
 
