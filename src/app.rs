@@ -193,7 +193,7 @@ impl App {
             }
             meter.stop();
             for (sink, ending) in sinks.stop(DELIVERY_PATIENCE) {
-                tracing::info!(sink, ?ending, "sink stopped");
+                tracing::info!(%sink, ?ending, "sink stopped");
             }
             spool.close();
         })
@@ -204,11 +204,10 @@ impl App {
 
 /// What delivers: the sinks that read from the spool, the ledger's among them.
 fn sinks(config: &Config, spool: &Spool, ledger: Option<sink::Plan>) -> Result<Sinks> {
-    let plans = sink::Plan::all(&config.events)?.into_iter().chain(ledger).map(|plan| {
-        let reader = spool.reader(plan.name());
-        (plan, reader)
-    });
-    Ok(Sinks::start(plans.collect(), &config.events.spool)?)
+    let plans: Vec<_> = sink::Plan::all(&config.events)?.into_iter().chain(ledger).collect();
+    let names: Vec<_> = plans.iter().map(sink::Plan::name).collect();
+    let readers = spool.readers(names.iter().map(AsRef::as_ref));
+    Ok(Sinks::start(plans.into_iter().zip(readers).collect(), &config.events.spool)?)
 }
 
 /// The control plane, where this role has one.

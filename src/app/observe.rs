@@ -193,6 +193,11 @@ fn of_sinks(sinks: &Sinks) -> Result<Observed, prometheus::Error> {
         ("tollgate_kafka_client_retries", "Messages that the running Kafka client sent again.", GAUGE);
     const KAFKA_TIMEOUTS: Family =
         ("tollgate_kafka_client_timeouts", "Requests of the running Kafka client that timed out.", GAUGE);
+    const SKIPPED: Family = (
+        "tollgate_sink_skipped_total",
+        "Events that were not for a sink's destination, such as losses for one that takes usage only.",
+        COUNTER,
+    );
     const LABEL: Option<&str> = Some("sink");
     let families = [
         (DELIVERED, LABEL),
@@ -203,15 +208,18 @@ fn of_sinks(sinks: &Sinks) -> Result<Observed, prometheus::Error> {
         (CONNECTED, LABEL),
         (KAFKA_RETRIES, None),
         (KAFKA_TIMEOUTS, None),
+        (SKIPPED, LABEL),
     ];
     let counts = sinks.counts();
     Observed::new(&families, move || {
         let mut samples = Vec::new();
         for stats in counts.stats() {
             let counts = [stats.delivered, stats.rejected, stats.retries, stats.restarts, stats.in_flight];
-            samples.extend(counts.into_iter().enumerate().map(|(at, count)| labelled(at, ("sink", stats.sink), count)));
-            samples.extend(stats.connected.map(|up| labelled(5, ("sink", stats.sink), u64::from(up))));
-            if stats.sink == "kafka" {
+            samples
+                .extend(counts.into_iter().enumerate().map(|(at, count)| labelled(at, ("sink", &stats.sink), count)));
+            samples.extend(stats.connected.map(|up| labelled(5, ("sink", &stats.sink), u64::from(up))));
+            samples.push(labelled(8, ("sink", &stats.sink), stats.skipped));
+            if &*stats.sink == "kafka" {
                 samples.extend([plain(6, stats.client_retries), plain(7, stats.client_timeouts)]);
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Uri};
 
+use super::Receiver;
 use crate::types::{KeyRecord, Limits, Pattern, PriceTable, Secret};
 
 /// Everything, checked.
@@ -287,6 +288,8 @@ pub struct Events {
     pub kafka: Option<Kafka>,
     /// A file of JSON lines, when configured.
     pub file: Option<File>,
+    /// Receivers by HTTP.
+    pub http: Vec<Receiver>,
 }
 
 /// The write-ahead log.

@@ -46,6 +46,8 @@ mod real;
 #[cfg(test)]
 mod realtime;
 #[cfg(test)]
+mod receivers;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 #[cfg(feature = "control")]
