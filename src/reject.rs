@@ -93,6 +93,8 @@ pub enum Reject {
     SpoolFull,
     /// The authority does not answer.
     AuthorityUnreachable,
+    /// The store through which limits are shared does not answer, and callers are to be refused then.
+    LimitsUnreachable,
     /// The process is ending.
     ShuttingDown,
     /// The upstream could not be reached.
@@ -168,6 +170,12 @@ impl Reject {
                 "authority",
                 "The key could not be checked at the moment. Try again later.",
             ),
+            Self::LimitsUnreachable => (
+                503,
+                "limits_unreachable",
+                "limits",
+                "The limits of this key could not be checked at the moment. Try again later.",
+            ),
             Self::ShuttingDown => (503, "shutting_down", "shutting_down", "This instance is shutting down. Try again."),
             Self::UpstreamUnreachable => {
                 (502, "upstream_unreachable", "upstream", "The upstream could not be reached.")
@@ -187,7 +195,7 @@ impl Reject {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(state) => state.retry_after,
-            Self::SpoolFull | Self::AuthorityUnreachable => Some(Duration::from_secs(5)),
+            Self::SpoolFull | Self::AuthorityUnreachable | Self::LimitsUnreachable => Some(Duration::from_secs(5)),
             Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }
