@@ -2,9 +2,9 @@
 
 use crate::types::Limits;
 
+use super::LimitSet;
 use super::section::Section;
 use super::shared_limits::{self, SharedLimits};
-use super::LimitSet;
 
 /// The limits of all scopes, and what they are shared through.
 pub(super) fn read(mut section: Section<'_>) -> (LimitSet, Option<SharedLimits>) {

@@ -126,7 +126,30 @@ fn prefix(field: &Field<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{SharedLimits, WhenUnreachable, parse};
+    use crate::config::{Sources, load};
+    use std::time::Duration;
+
+    fn read(text: &str) -> Option<SharedLimits> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("tollgate.yaml"), format!("upstreams: [{{ url: http://a }}]\n{text}")).unwrap();
+        let sources = Sources { directory: dir.path().to_owned(), ..Sources::default() };
+        load(&sources).unwrap_or_else(|problems| panic!("{problems}")).config.shared_limits
+    }
+
+    #[test]
+    fn a_url_is_enough_and_without_one_nothing_is_shared() {
+        assert_eq!(read("limits: { requests_per_minute: 1 }"), None);
+        let store = read("limits: { shared: { url: redis://cache } }").unwrap();
+        assert_eq!((store.host.as_str(), store.port, store.prefix.as_str()), ("cache", 6379, "tollgate"));
+        assert_eq!((store.timeout, store.when_unreachable), (Duration::from_millis(50), WhenUnreachable::Local));
+        let all = "url: rediss://cache.svc/2, username: me, password: { value: hidden }, prefix: team, timeout: 20ms";
+        let store = read(&format!("limits: {{ shared: {{ {all}, when_unreachable: reject }} }}")).unwrap();
+        assert_eq!((store.tls, store.database, store.username.as_deref()), (true, 2, Some("me")));
+        assert_eq!((store.prefix.as_str(), store.timeout), ("team", Duration::from_millis(20)));
+        assert_eq!(store.when_unreachable, WhenUnreachable::Reject);
+        assert!(store.password.is_some() && !format!("{store:?}").contains("hidden"));
+    }
 
     #[test]
     fn a_store_is_a_host_perhaps_a_port_and_a_database() {
@@ -134,7 +157,9 @@ mod tests {
         assert_eq!(read("redis://10.0.0.1"), Some(("10.0.0.1".to_owned(), 6379, false, 0)));
         assert_eq!(read("rediss://cache.example:6380/3"), Some(("cache.example".to_owned(), 6380, true, 3)));
         assert_eq!(read("valkey://[::1]:7000/"), Some(("::1".to_owned(), 7000, false, 0)));
-        for wrong in ["http://a", "redis://", "a:6379", "redis://a:0", "redis://a:x", "redis://a/x", "redis://a?db=1", ""] {
+        for wrong in
+            ["http://a", "redis://", "a:6379", "redis://a:0", "redis://a:x", "redis://a/x", "redis://a?db=1", ""]
+        {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

@@ -31,7 +31,7 @@ async fn times(world: &World, calls: usize) -> Vec<Duration> {
 async fn without_the_store_each_sidecar_holds_the_limit_alone_and_says_so_until_it_is_back() {
     let mut store = off_runtime(RedisPeer::start).await;
     let upstream = Mock::always(Reply::json(200, ANSWER)).await;
-    let settings = shared(&store, "");
+    let settings = shared(&store, ", timeout: 1s");
     let limits = "requests_per_minute: 4";
     let (a, b) = (sidecar_with(&upstream, limits, &settings).await, sidecar_with(&upstream, limits, &settings).await);
     // Two of four are used here before the store dies; this process knows of its own.
@@ -74,7 +74,7 @@ async fn without_the_store_each_sidecar_holds_the_limit_alone_and_says_so_until_
 async fn where_it_must_be_asked_requests_are_refused_without_it_and_the_process_is_not_ready() {
     let mut store = off_runtime(RedisPeer::start).await;
     let upstream = Mock::always(Reply::json(200, ANSWER)).await;
-    let settings = shared(&store, ", when_unreachable: reject");
+    let settings = shared(&store, ", timeout: 1s, when_unreachable: reject");
     let world = sidecar_with(&upstream, "requests_per_minute: 40", &settings).await;
     assert_eq!(status(&world, WIDE).await, 200);
     let ready = async || Client::connect(world.ops).await.get("/readyz").await.status.as_u16();
@@ -106,7 +106,7 @@ async fn a_store_that_is_dead_or_hangs_costs_no_time_per_request() {
     const CALLS: usize = 300;
     let store = off_runtime(RedisPeer::start).await;
     let upstream = Mock::always(Reply::json(200, ANSWER)).await;
-    let world = sidecar_with(&upstream, "concurrent_requests: 60", &shared(&store, "")).await;
+    let world = sidecar_with(&upstream, "concurrent_requests: 60", &shared(&store, ", timeout: 500ms")).await;
     times(&world, 50).await;
     let asked = times(&world, CALLS).await;
     assert_eq!(world.metric(AWAY).await, 0);
@@ -114,7 +114,7 @@ async fn a_store_that_is_dead_or_hangs_costs_no_time_per_request() {
     store.signal("STOP");
     // The first finds out, and waits for no more than a timeout or two; nobody waits after it.
     let hung = times(&world, CALLS).await;
-    assert!(hung[CALLS - 1] < Duration::from_millis(500), "{:?}", hung[CALLS - 1]);
+    assert!(hung[CALLS - 1] < Duration::from_secs(2), "{:?}", hung[CALLS - 1]);
     assert!(world.metric(AWAY).await >= CALLS as u64 - 1);
     let mut store = store;
     store = off_runtime(move || {
@@ -129,7 +129,7 @@ async fn a_store_that_is_dead_or_hangs_costs_no_time_per_request() {
     }
     for times in [&hung, &dead] {
         assert!(p(times, 50) < p(&asked, 50) * 3, "{:?} against {:?}", p(times, 50), p(&asked, 50));
-        assert!(p(times, 98) < Duration::from_millis(50), "{:?}", p(times, 98));
+        assert!(p(times, 98) < p(&asked, 98) * 3 + Duration::from_millis(50), "{:?}", p(times, 98));
     }
     drop(store);
     world.finish().await;
@@ -139,7 +139,7 @@ async fn a_store_that_is_dead_or_hangs_costs_no_time_per_request() {
 async fn a_sidecar_that_starts_without_the_store_serves_and_joins_it_later() {
     let mut store = off_runtime(RedisPeer::start).await;
     let upstream = Mock::always(Reply::json(200, ANSWER)).await;
-    let settings = shared(&store, "");
+    let settings = shared(&store, ", timeout: 1s");
     store = off_runtime(move || {
         store.kill();
         store

@@ -12,7 +12,8 @@ use crate::support::{Client, Mock, PATIENCE, World};
 pub(crate) const ANSWER: &str = r#"{"model":"demo-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":10,"total_tokens":20}}"#;
 
 /// A chat that reserves some 700 tokens.
-pub(crate) const WIDE: &str = r#"{"model":"demo","max_tokens":700,"messages":[{"role":"user","content":"hello there"}]}"#;
+pub(crate) const WIDE: &str =
+    r#"{"model":"demo","max_tokens":700,"messages":[{"role":"user","content":"hello there"}]}"#;
 
 pub(crate) fn keys(limits: &str) -> String {
     format!("- id: k\n  key: sk-good\n  organizations: [org]\n  limits: {{ {limits} }}\n")

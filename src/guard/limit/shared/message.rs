@@ -125,7 +125,8 @@ mod tests {
         let told = Told::read(&[359, 9_999, -60_000, 4, 1, 2, 3, 0, 2], 2).unwrap();
         assert_eq!(told.verdicts, [Verdict::Granted, Verdict::Tokens]);
         assert_eq!((told.requests_level, told.into_step_ms, told.tokens_level), (359, 9_999, -60_000));
-        for (wrong, needs) in [(&[0, 0, 0, 0, 0, 0, 0][..], 1), (&[0, 0, 0, 0, 0, 0, 0, 4], 1), (&[0; 6], 0), (&[], 0)] {
+        for (wrong, needs) in [(&[0, 0, 0, 0, 0, 0, 0][..], 1), (&[0, 0, 0, 0, 0, 0, 0, 4], 1), (&[0; 6], 0), (&[], 0)]
+        {
             assert_eq!(Told::read(wrong, needs), None);
         }
     }

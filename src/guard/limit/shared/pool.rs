@@ -143,12 +143,7 @@ impl Pool {
     }
 
     /// Takes the store's answer; says for each who waited what became of it, and whether there is more to tell.
-    pub(super) fn told(
-        &self,
-        told: &Told,
-        waited: &[Waiter],
-        now: Instant,
-    ) -> (Vec<Result<Given, LimitState>>, Next) {
+    pub(super) fn told(&self, told: &Told, waited: &[Waiter], now: Instant) -> (Vec<Result<Given, LimitState>>, Next) {
         let mut state = self.lock();
         let outcomes = state.told(told, waited, now);
         let next = if state.waiting.is_empty() { state.tell_if_needed() } else { state.tell() };
@@ -221,7 +216,8 @@ impl State {
 
     /// Whether what is held ahead should be filled up before someone has to wait.
     fn runs_low(&self) -> bool {
-        let low = |held: u64, limit: Option<u64>| limit.is_some_and(|limit| ahead(limit) > 1 && held < ahead(limit) / 2);
+        let low =
+            |held: u64, limit: Option<u64>| limit.is_some_and(|limit| ahead(limit) > 1 && held < ahead(limit) / 2);
         low(self.requests, self.limits.requests_per_minute.map(u64::from))
             || low(self.tokens.max(0) as u64, self.limits.tokens_per_minute)
             || low(self.slots, self.limits.concurrent_requests.map(u64::from))

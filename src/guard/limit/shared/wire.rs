@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisConnectionInfo, RedisError, RedisResult};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -77,13 +77,17 @@ impl Wire {
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let opened = MultiplexedConnection::new_with_config(&who, stream, config).await;
         let (connection, driver) = opened.map_err(|error| refused(&error))?;
-        Ok(Self { connection, driver: Box::pin(driver), script: digest() })
+        let mut wire = Self { connection, driver: Box::pin(driver), script: digest() };
+        // A store that wants a password closes the connection at any longer command, without saying why.
+        let answers: Vec<RedisResult<String>> = wire.send(vec![redis::cmd("PING")]).await?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop).map_err(|error| refused(&error)))?;
+        Ok(wire)
     }
 
     /// One round trip: a script call for each message. A store that does not know the script is told it.
     pub(super) async fn exchange(&mut self, holder: &str, asks: &[Ask]) -> Result<Vec<Told>, StoreError> {
         let calls = asks.iter().map(|ask| self.call(("EVALSHA", &self.script), holder, ask)).collect();
-        let answers = self.send(calls).await?;
+        let answers: Vec<RedisResult<Vec<i64>>> = self.send(calls).await?;
         let unknown = |answer: &RedisResult<Vec<i64>>| answer.as_ref().err().is_some_and(is_unknown_script);
         let missed: Vec<usize> = (0..answers.len()).filter(|at| answers.get(*at).is_some_and(unknown)).collect();
         let mut again = Vec::new();
@@ -120,7 +124,7 @@ impl Wire {
         call
     }
 
-    async fn send(&mut self, commands: Vec<Cmd>) -> Result<Vec<RedisResult<Vec<i64>>>, StoreError> {
+    async fn send<T: FromRedisValue>(&mut self, commands: Vec<Cmd>) -> Result<Vec<RedisResult<T>>, StoreError> {
         let mut pipeline = redis::pipe();
         for command in commands {
             pipeline.add_command(command);
