@@ -8,6 +8,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 const CUT: &str = "The upstream broke off before its answer was whole.";
+const KEY_UNCHECKED: &str = "The key could not be checked at the moment. Try again later.";
+const LIMITS_UNCHECKED: &str = "The limits of this key could not be checked at the moment. Try again later.";
 const STALLED: &str = "The upstream fell silent before its answer was whole.";
 
 /// Why a caller is not let in. Seen in metrics and logs only: the client's body is the same for all.
@@ -164,18 +166,8 @@ impl Reject {
                 "spool_full",
                 "Usage cannot be recorded at the moment, so the request was not sent. Try again later.",
             ),
-            Self::AuthorityUnreachable => (
-                503,
-                "authority_unreachable",
-                "authority",
-                "The key could not be checked at the moment. Try again later.",
-            ),
-            Self::LimitsUnreachable => (
-                503,
-                "limits_unreachable",
-                "limits",
-                "The limits of this key could not be checked at the moment. Try again later.",
-            ),
+            Self::AuthorityUnreachable => (503, "authority_unreachable", "authority", KEY_UNCHECKED),
+            Self::LimitsUnreachable => (503, "limits_unreachable", "limits", LIMITS_UNCHECKED),
             Self::ShuttingDown => (503, "shutting_down", "shutting_down", "This instance is shutting down. Try again."),
             Self::UpstreamUnreachable => {
                 (502, "upstream_unreachable", "upstream", "The upstream could not be reached.")

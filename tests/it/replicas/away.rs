@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{ANSWER, WIDE, shared, sidecar_with, status, up};
-use crate::peers::{RedisPeer, off_runtime, redis};
+use crate::peers::{RedisPeer, off_runtime};
 use crate::support::{Client, Mock, Reply, World};
 
 const AWAY: &str = r#"tollgate_limit_store_decisions_total{by="away"}"#;
@@ -157,37 +157,4 @@ async fn a_sidecar_that_starts_without_the_store_serves_and_joins_it_later() {
     let events = world.finish().await;
     assert_eq!(events.iter().map(is_flagged).collect::<Vec<_>>(), [true, false]);
     drop(store);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_check_says_what_is_wrong_with_the_store_and_never_the_password() {
-    let store = off_runtime(RedisPeer::start).await;
-    let right = shared(&store, "");
-    let wrong = right.replace(redis::PASSWORD, "not-the-secret-at-all");
-    let nowhere = right.replace(&store.url(), "redis://127.0.0.1:1");
-    let none = format!("limits: {{ shared: {{ url: \"{}\" }} }}", store.url());
-    let bad = right.replace("redis://", "redis://me:a-secret-in-a-url@");
-    for (settings, code, says) in [
-        (&right, 0, "the store of limits at 127.0.0.1:"),
-        (&wrong, 1, "the user or the password is wrong"),
-        (&none, 1, "it refused: NOAUTH"),
-        (&nowhere, 1, "it was not reached"),
-        (&bad, 2, "a URL with a user name or password is not used"),
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        let upstream = Mock::always(Reply::json(200, ANSWER)).await;
-        let configuration = format!(
-            "proxy: {{ listen: 127.0.0.1:0 }}\nops: {{ listen: 127.0.0.1:0 }}\nupstreams: [{{ url: \"{}\" }}]\nevents: {{ spool: {{ dir: spool }} }}\n{settings}\n",
-            upstream.url()
-        );
-        std::fs::write(dir.path().join("tollgate.yaml"), configuration).unwrap();
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        crate::support::unset(command.arg("check").current_dir(dir.path()));
-        let output = off_runtime(move || command.output().unwrap()).await;
-        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
-        assert!(output.status.code() == Some(code) && said.contains(says), "{says:?} is not in:\n{said}");
-        for secret in [redis::PASSWORD, "not-the-secret-at-all", "a-secret-in-a-url"] {
-            assert!(!said.contains(secret), "{said}");
-        }
-    }
 }

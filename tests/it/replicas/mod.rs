@@ -1,6 +1,7 @@
 //! Limits that hold across sidecars which share a real Redis, and what is left of them when it is away.
 
 mod away;
+mod check;
 mod together;
 
 use std::net::SocketAddr;
