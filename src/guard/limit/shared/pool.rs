@@ -271,14 +271,14 @@ impl State {
         self.tokens = self.tokens.saturating_add_unsigned(told.tokens_more);
         self.slots += told.slots_more;
         let mut to_come = told.verdicts.iter().filter(|verdict| **verdict == Verdict::Granted).count() as u64;
-        let outcome = |(verdict, waiter): (&Verdict, &Waiter)| match seen.refusal(*verdict, self.limits, waiter.need) {
-            Some(state) => Err(state),
-            None => {
-                self.in_flight += 1;
-                to_come -= 1;
-                // Those behind it have been counted by the store already.
-                Ok(self.given(waiter.need, self.requests + to_come, now))
+        let outcome = |(verdict, waiter): (&Verdict, &Waiter)| {
+            if let Some(state) = seen.refusal(*verdict, self.limits, waiter.need) {
+                return Err(state);
             }
+            self.in_flight += 1;
+            to_come -= 1;
+            // Those behind it have been counted by the store already.
+            Ok(self.given(waiter.need, self.requests + to_come, now))
         };
         told.verdicts.iter().zip(waited).map(outcome).collect()
     }

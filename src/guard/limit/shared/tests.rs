@@ -35,8 +35,8 @@ fn used(limits: Limits) -> Pool {
     let pool = Pool::new("k".into());
     let now = Instant::now();
     assert!(pool.take(limits, 100, now).is_none(), "nothing is held yet");
-    let (waiter, _answered) = waiter(100);
-    assert_eq!(pool.wait(waiter), Next::Tell);
+    let (first, _answered) = waiter(100);
+    assert_eq!(pool.wait(first), Next::Tell);
     let (ask, waited) = pool.ask(now);
     let (outcomes, next) = pool.told(&yes(&ask), &waited, now);
     assert!(outcomes.into_iter().all(|outcome| outcome.is_ok()));
@@ -110,8 +110,8 @@ async fn what_is_not_used_goes_back_and_what_is_in_flight_is_said_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_store_lets_go_of_who_waits_and_hears_of_all_in_flight_when_it_is_back() {
     let pool = used(ALL);
-    let (waiter, _answered) = waiter(5);
-    pool.wait(waiter);
+    let (one, _answered) = waiter(5);
+    pool.wait(one);
     pool.lost();
     pool.enter(ALL, Instant::now());
     assert!(pool.take(ALL, 1, Instant::now()).is_none(), "what was held counts for nothing meanwhile");

@@ -4,6 +4,7 @@
 //! command may repeat its arguments, the password among them. The connection does its work only while it is polled
 //! here, so nothing outlives it.
 
+use std::fmt::Write;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl Wire {
 
     /// One round trip: a script call for each message. A store that does not know the script is told it.
     pub(super) async fn exchange(&mut self, holder: &str, asks: &[Ask]) -> Result<Vec<Told>, StoreError> {
-        let calls = asks.iter().map(|ask| self.call(("EVALSHA", &self.script), holder, ask)).collect();
+        let calls = asks.iter().map(|ask| script_call(("EVALSHA", &self.script), holder, ask)).collect();
         let answers: Vec<RedisResult<Vec<i64>>> = self.send(calls).await?;
         let unknown = |answer: &RedisResult<Vec<i64>>| answer.as_ref().err().is_some_and(is_unknown_script);
         let missed: Vec<usize> = (0..answers.len()).filter(|at| answers.get(*at).is_some_and(unknown)).collect();
@@ -95,7 +96,7 @@ impl Wire {
             // The first call teaches the script to all that follow.
             let commands = missed.iter().enumerate().filter_map(|(nth, at)| {
                 let how = if nth == 0 { ("EVAL", SCRIPT) } else { ("EVALSHA", self.script.as_str()) };
-                asks.get(*at).map(|ask| self.call(how, holder, ask))
+                asks.get(*at).map(|ask| script_call(how, holder, ask))
             });
             let commands = commands.collect();
             again = self.send(commands).await?;
@@ -115,15 +116,6 @@ impl Wire {
         StoreError::Closed
     }
 
-    fn call(&self, (command, script): (&str, &str), holder: &str, ask: &Ask) -> Cmd {
-        let mut call = redis::cmd(command);
-        call.arg(script).arg(1).arg(&*ask.key).arg(holder).arg(LEASE.as_millis() as u64);
-        for number in ask.numbers() {
-            call.arg(number);
-        }
-        call
-    }
-
     async fn send<T: FromRedisValue>(&mut self, commands: Vec<Cmd>) -> Result<Vec<RedisResult<T>>, StoreError> {
         let mut pipeline = redis::pipe();
         for command in commands {
@@ -137,6 +129,15 @@ impl Wire {
             () = driver.as_mut() => Err(StoreError::Closed),
         }
     }
+}
+
+fn script_call((command, script): (&str, &str), holder: &str, ask: &Ask) -> Cmd {
+    let mut call = redis::cmd(command);
+    call.arg(script).arg(1).arg(&*ask.key).arg(holder).arg(LEASE.as_millis() as u64);
+    for number in ask.numbers() {
+        call.arg(number);
+    }
+    call
 }
 
 fn is_unknown_script(error: &RedisError) -> bool {
@@ -158,5 +159,8 @@ fn refused(error: &RedisError) -> StoreError {
 fn digest() -> String {
     use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
     let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, SCRIPT.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
