@@ -98,7 +98,7 @@ install-deny: cargo
 	nice cargo install cargo-deny --locked --version $(deny_version) --root $(TOLLGATE_CACHE)/tools
 
 .PHONY: peers
-peers: cargo ## install what the tests need: Kafka, PostgreSQL, llama.cpp, official clients, promtool
+peers: cargo ## install what the tests need: Kafka, PostgreSQL, Redis, llama.cpp, official clients, promtool
 	@tests/peers/install.sh
 
 .PHONY: clean

@@ -42,7 +42,7 @@ use limit::{Limiters, Need, Reservation};
 pub use budget::{Kept, KeptError};
 pub use caller::{Caller, Refused, Wants};
 pub use credential::{CREDENTIAL_HEADERS, Credential};
-pub use limit::RateView;
+pub use limit::{RateView, StoreError, StoreStats, probe as probe_store};
 pub use permit::Permit;
 pub use query::without_key;
 pub use source::{Before, FetchError, Fetching, FileSource, Granted, KeySource, Question, Returning, Verdict};
@@ -75,6 +75,14 @@ impl Guard {
     pub fn beside(authority: Option<Arc<dyn KeySource>>, config: &config::Guard, limits: &config::LimitSet) -> Self {
         let shared = Shared { authority, counters: Arc::default(), purses: Arc::new(Purses::new()) };
         Self::with(Access::new(config, &shared, None), limits, shared)
+    }
+
+    /// The same, sharing the limits of keys and organizations through this store, if there is one.
+    pub fn sharing(mut self, store: Option<&config::SharedLimits>) -> Self {
+        if let Some(store) = store {
+            self.limiters.share_through(store);
+        }
+        self
     }
 
     fn with(access: Access, limits: &config::LimitSet, shared: Shared) -> Self {
@@ -120,7 +128,7 @@ impl Guard {
     ///
     /// A request without a model (a list of models, say) is not held to the key's models; where a dialect needs a
     /// model, it is for the dialect to refuse a body without one. Waits only for an authority that decides about each
-    /// model, or that lends the next part of a budget.
+    /// model, or that lends the next part of a budget, and for the store through which limits are shared.
     ///
     /// # Errors
     /// What the caller is told, always with the caller.
@@ -140,8 +148,8 @@ impl Guard {
             rules.access.may_have(caller, model).await?;
         }
         let need = Need { input_tokens: wants.input_tokens, max_output_tokens: wants.max_output_tokens };
-        let mut reservation =
-            self.limiters.reserve(caller, &self.rules.load().limits, need).map_err(Reject::Limited)?;
+        let limits = self.rules.load().limits;
+        let mut reservation = self.limiters.reserve(caller, &limits, need).await?;
         match self.hold(caller, wants).await {
             Ok(budget) => Ok((reservation, budget)),
             Err(reject) => {
@@ -193,6 +201,7 @@ impl Guard {
             shared_scope_uses: self.limiters.shared_uses(),
             purses: self.shared.purses.len(),
             unpriced: self.shared.purses.unpriced(),
+            store: self.limiters.store(),
             silence_ms: rules.access.asking().map(|asking| asking.authority.silence().as_millis() as u64),
             ..self.shared.counters.read()
         }

@@ -53,6 +53,9 @@ mod reload;
 #[cfg(feature = "control")]
 mod remote;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod replicas;
+#[cfg(test)]
 mod sdks;
 #[cfg(test)]
 mod secrets;
