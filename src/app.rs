@@ -86,8 +86,9 @@ impl App {
             Meter::new(&config, spool.clone(), Arc::clone(&metrics)).context("counting threads did not start")?;
         let authority = authority(role, &config, (&meter, &shutdown)).await?;
         let sinks = sinks(&config, &spool, authority.as_ref().and_then(Authority::plan))?;
-        let source = authority.as_ref().map(Authority::source);
-        let guard = Arc::new(Guard::beside(source, &config.guard, &config.limits));
+        let life = format!("{}-{}", spool.id(), spool.epoch());
+        let source = authority.as_ref().map(|authority| authority.source(&life));
+        let guard = Arc::new(Guard::beside((source, &life), &config.guard, &config.limits));
         guard.price(&config.prices);
         let kept = Arc::new(guard.recall(&config.events.spool.dir)?);
         let proxy = Arc::new(Proxy {

@@ -148,7 +148,7 @@ impl Purse {
     }
 
     pub(super) fn used(&self) -> Used {
-        Used { nano_usd: NanoUsd(self.spent), since: self.start }
+        Used { nano_usd: NanoUsd(self.spent), since: self.start, held: NanoUsd(self.held) }
     }
 
     /// What a process that ends suddenly should leave behind: calls in flight have cost what they may cost.
