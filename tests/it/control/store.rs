@@ -294,7 +294,7 @@ async fn loans_together_never_exceed_what_is_left(on: On) {
     let telling = Loan { used: Some(used(400_000_000)), ..later };
     for _ in 0..3 {
         let told = stores[1].lend(&telling, &budget).await.unwrap();
-        assert_eq!((told.nano_usd, told.used), (NanoUsd(60_000_000), NanoUsd(400_000_000)));
+        assert_eq!((told.nano_usd, told.used), (NanoUsd(50_000_000), NanoUsd(400_000_000)));
     }
     let tomorrow = Timestamp::parse("2026-11-22T00:00:00Z").unwrap();
     let first = Loan { now: tomorrow, until: tomorrow, ..telling };

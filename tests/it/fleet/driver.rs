@@ -20,6 +20,12 @@ const DISABLED_WITHIN: Duration = Duration::from_secs(4);
 /// A key that was refused so often since its last answer, at every sidecar, has nothing left.
 const REFUSED_LAST: usize = 60;
 const SENTENCE: &str = "a question of some length, so that it is reckoned with more than it costs";
+const MOST_OUTPUT: u64 = 5;
+
+/// What a call holds: no call costs more, however it ends.
+pub(super) fn dearest() -> i64 {
+    price(SENTENCE.len().div_ceil(4) as u64, MOST_OUTPUT)
+}
 
 /// What became of a call, as its client saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +158,7 @@ async fn ask(shared: &Shared, connection: &mut Client, session: String) -> Optio
         _ => ("soak-sse", true, price(10, 5)),
     };
     let body = format!(
-        r#"{{"model":"{model}","stream":{stream},"max_tokens":5,"messages":[{{"role":"user","content":"{SENTENCE}"}}]}}"#
+        r#"{{"model":"{model}","stream":{stream},"max_tokens":{MOST_OUTPUT},"messages":[{{"role":"user","content":"{SENTENCE}"}}]}}"#
     );
     let request = Request::post("/v1/chat/completions")
         .header("content-type", "application/json")

@@ -6,9 +6,8 @@ use serde_json::Value;
 use tollgate::control::store::{Grouping, Loan, Payer, Store, UsageAsked};
 use tollgate::types::{Budget, KeyId, NanoUsd, OrgId, Period, Timestamp};
 
-use super::driver::{Call, Log, Outcome};
+use super::driver::{Call, Log, Outcome, dearest};
 use super::plan::{KEYS, PAYMENTS, id};
-use super::price;
 
 /// The topic's events by id.
 pub(super) type Events = BTreeMap<String, Value>;
@@ -97,7 +96,7 @@ pub(super) async fn money(store: &Store, (log, events): (&Log, &Events), (calls,
         let loans = store.loans(&KeyId::new(id.as_str())).await.unwrap();
         let lost: i64 = loans.iter().filter(|(_, _, until)| *until > now).map(|(_, nano, _)| nano.0).sum();
         let refused = log.values().filter(|call| call.key == key && call.outcome == Outcome::Spent).count();
-        let most = lives as i64 * price(10, 5);
+        let most = lives as i64 * dearest();
         println!(
             "{id} {means:?}: spent {spent} of {allowed} ({:+}), {lost} still on loan to the killed, refused {refused}",
             spent - allowed

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tollgate::control::store::Enabled;
 use tollgate::types::KeyId;
 
-use super::{ASK, by, follows, key, sidecar, status, until};
+use super::{by, follows, key, sidecar, status, until};
 use crate::control::{Api, On};
 use crate::support::{Mock, Reply};
 
