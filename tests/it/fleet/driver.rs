@@ -151,7 +151,7 @@ async fn work(shared: Arc<Shared>, client: usize) {
 
 /// One call; `None` when its connection is of no more use.
 async fn ask(shared: &Shared, connection: &mut Client, session: String) -> Option<()> {
-    let key = fastrand::usize(..KEYS.len());
+    let key = shared.next_key();
     let (model, stream, nano) = match fastrand::usize(..3) {
         0 => ("soak-whole", false, price(10, 2)),
         1 => ("soak-chunked", false, price(10, 2)),
@@ -186,6 +186,14 @@ async fn ask(shared: &Shared, connection: &mut Client, session: String) -> Optio
 }
 
 impl Shared {
+    /// Any, and rarely one that has nothing left.
+    fn next_key(&self) -> usize {
+        let any = || fastrand::usize(..KEYS.len());
+        let key = any();
+        let has_left = self.refused[key].load(Ordering::Relaxed) < REFUSED_LAST;
+        if has_left || fastrand::usize(..10) == 0 { key } else { self.next_key() }
+    }
+
     /// What an answer's head says. What nothing explains fails the test.
     fn outcome(&self, got: &Got, (key, asked): (usize, Instant), nano: i64) -> Outcome {
         let means = KEYS[key];
