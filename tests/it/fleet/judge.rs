@@ -94,16 +94,16 @@ pub(super) async fn money(store: &Store, (log, events): (&Log, &Events), (calls,
         assert_eq!(store.balance(&payer).await.unwrap().0, paid - beyond, "{id}: every payment and charge counts once");
         let Some(allowed) = means.allowance(calls) else { continue };
         let loans = store.loans(&KeyId::new(id.as_str())).await.unwrap();
-        let lost: i64 = loans.iter().filter(|(_, _, until)| *until > now).map(|(_, nano, _)| nano.0).sum();
+        let on_loan: i64 = loans.iter().filter(|(_, _, until)| *until > now).map(|(_, nano, _)| nano.0).sum();
         let refused = log.values().filter(|call| call.key == key && call.outcome == Outcome::Spent).count();
         let most = lives as i64 * dearest();
         println!(
-            "{id} {means:?}: spent {spent} of {allowed} ({:+}), {lost} still on loan to the killed, refused {refused}",
+            "{id} {means:?}: spent {spent} of {allowed} ({:+}), {on_loan} still on loan to the killed, refused {refused}",
             spent - allowed
         );
         assert!(refused > 0, "{id} was never refused");
         assert!(spent <= allowed + most, "{id}: spent {spent} of {allowed}, at most {most} more");
-        assert!(spent >= allowed - lost, "{id}: spent {spent} of {allowed}, {lost} on loan to the killed");
+        assert!(spent >= allowed - on_loan, "{id}: spent {spent} of {allowed}, {on_loan} on loan to the killed");
         let amount = NanoUsd(means.budget(calls).unwrap_or(0));
         left(store, (&id, Budget { period: means.period(), amount }), allowed - spent).await;
     }

@@ -1,5 +1,7 @@
 //! What an authority revokes is refused at once; what it does when it is gone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tollgate::control::store::Enabled;
@@ -99,4 +101,26 @@ async fn within_its_grace_a_key_that_the_authority_refuses_is_refused() {
     for _ in 0..20 {
         assert_ne!(status(&world, "sk-a").await, 200);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_ends_with_its_connection_is_asked_once_more_and_no_more() {
+    let upstream = Mock::always(Reply::json(200, "{}")).await;
+    let (asks, dead) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+    let (counted, is_dead) = (Arc::clone(&asks), Arc::clone(&dead));
+    let authority = Mock::start(move |asked| {
+        if asked.path() != "/api/guard/auth" {
+            return Reply::json(404, "{}");
+        }
+        let first = counted.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
+        if first || is_dead.load(Ordering::SeqCst) { Reply::default().reset() } else { Reply::json(200, "{}") }
+    })
+    .await;
+    let world = sidecar(&upstream, authority.address, "").start().await;
+    assert_eq!(status(&world, "sk-a").await, 200);
+    // An authority of this kind is asked about the key, and about the model.
+    assert_eq!(asks.load(Ordering::SeqCst), 4);
+    dead.store(true, Ordering::SeqCst);
+    assert_eq!(status(&world, "sk-b").await, 503);
+    assert_eq!(asks.load(Ordering::SeqCst), 6);
 }
