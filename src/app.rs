@@ -86,9 +86,10 @@ impl App {
             Meter::new(&config, spool.clone(), Arc::clone(&metrics)).context("counting threads did not start")?;
         let authority = authority(role, &config, (&meter, &shutdown)).await?;
         let sinks = sinks(&config, &spool, authority.as_ref().and_then(Authority::plan))?;
-        let source = authority.as_ref().map(Authority::source);
-        let guard = Guard::beside(source, &config.guard, &config.limits).sharing(config.shared_limits.as_ref());
-        let guard = Arc::new(guard);
+        let life = format!("{}-{}", spool.id(), spool.epoch());
+        let source = authority.as_ref().map(|authority| authority.source(&life));
+        let guard = Guard::beside((source, &life), &config.guard, &config.limits);
+        let guard = Arc::new(guard.sharing(config.shared_limits.as_ref()));
         guard.price(&config.prices);
         let kept = Arc::new(guard.recall(&config.events.spool.dir)?);
         let proxy = Arc::new(Proxy {

@@ -68,12 +68,18 @@ struct Rules {
 impl Guard {
     /// A guard that has seen no one yet.
     pub fn new(config: &config::Guard, limits: &config::LimitSet) -> Self {
-        Self::beside(None, config, limits)
+        Self::beside((None, "sidecar"), config, limits)
     }
 
     /// The same, beside an authority in this process, whose keys are asked for where the keys file does not know one.
-    pub fn beside(authority: Option<Arc<dyn KeySource>>, config: &config::Guard, limits: &config::LimitSet) -> Self {
-        let shared = Shared { authority, counters: Arc::default(), purses: Arc::new(Purses::new()) };
+    /// `holder` names this life of the process to an authority elsewhere, as the ids of its events begin.
+    pub fn beside(
+        (authority, holder): (Option<Arc<dyn KeySource>>, &str),
+        config: &config::Guard,
+        limits: &config::LimitSet,
+    ) -> Self {
+        let (counters, purses) = (Arc::default(), Arc::new(Purses::new()));
+        let shared = Shared { authority, holder: holder.into(), counters, purses };
         Self::with(Access::new(config, &shared, None), limits, shared)
     }
 

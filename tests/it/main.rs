@@ -60,6 +60,9 @@ mod sdks;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+#[cfg(feature = "control")]
+mod seed;
+#[cfg(test)]
 mod shape;
 #[cfg(test)]
 #[cfg(feature = "kafka")]

@@ -6,6 +6,8 @@
 //! ones: a fake of ours shares our misunderstandings.
 
 mod events;
+#[cfg(feature = "control")]
+mod examples;
 mod kafka;
 mod llama;
 mod native;
@@ -27,13 +29,15 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 
 pub(crate) use events::{EventCheck, check_events};
+#[cfg(feature = "control")]
+pub(crate) use examples::play_examples;
 pub(crate) use kafka::{KafkaPeer, Message};
 pub(crate) use llama::LlamaPeer;
 pub(crate) use native::{play_native, play_native_trusting};
 #[cfg(feature = "control")]
 pub(crate) use postgres::PostgresPeer;
 pub(crate) use process::{Process, free_port, tied};
-pub(crate) use program::{Program, audit};
+pub(crate) use program::{Program, audit, tollgate};
 pub(crate) use promtool::check_metrics;
 #[cfg(feature = "redis")]
 pub(crate) use redis::RedisPeer;
