@@ -148,12 +148,15 @@ pub struct UsageData {
     pub flags: Vec<Cow<'static, str>>,
 }
 
-/// An event does not fit into [`MAX_BYTES`] even without its long texts. Cannot happen for events that we build.
+/// An event cannot be encoded. Cannot happen for events that we build.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// JSON could not be written.
     #[error("the usage event could not be written as JSON")]
     Json(#[from] line::LineError),
+    /// It does not fit even with its long texts cut.
+    #[error("the usage event is too long with {0} bytes")]
+    TooLong(usize),
     /// The place of the number was not found.
     #[error("the usage event has no place for its number")]
     Unnumbered,
@@ -183,7 +186,7 @@ impl UsageEvent {
             bytes.clear();
             line::write(bytes, self)?;
         }
-        Ok(())
+        if bytes.len() > most { Err(EncodeError::TooLong(bytes.len())) } else { Ok(()) }
     }
 }
 

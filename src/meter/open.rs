@@ -61,8 +61,12 @@ impl Meter {
     /// Gives the event its number and records it as the INTENT, as one step.
     fn intend(&self, event: &mut UsageEvent) -> Result<Ticket, Reject> {
         let begun = unnumbered(&self.spool, event, |subject, line| self.spool.begin(subject, line));
-        // Only a defect of ours is no encoding; a ticket without an INTENT is then a counted loss.
-        let ticket = begun.unwrap_or_else(|_| self.spool.reserve()).map_err(|_| Reject::SpoolFull)?;
+        // Only a defect of ours gets here: counted as the refusal that it becomes.
+        let begun = begun.map_err(|error| {
+            tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
+            Reject::Unrecordable
+        })?;
+        let ticket = begun.map_err(|_| Reject::SpoolFull)?;
         place(event, ticket.sequence());
         Ok(ticket)
     }
