@@ -126,7 +126,8 @@ impl Guard {
             return known;
         }
         let rules = self.rules.load_full();
-        rules.access.ask(headers, uri).await
+        // Asking is rare: apart, it does not make every request's future larger.
+        Box::pin(rules.access.ask(headers, uri)).await
     }
 
     /// Whether this caller may have what it wants: model permission, then limits and budget, reserving what the request
@@ -151,7 +152,7 @@ impl Guard {
         }
         if let Some(model) = wants.model.filter(|_| caller.is_decided_by_model()) {
             let rules = self.rules.load_full();
-            rules.access.may_have(caller, model).await?;
+            Box::pin(rules.access.may_have(caller, model)).await?;
         }
         let need = Need { input_tokens: wants.input_tokens, max_output_tokens: wants.max_output_tokens };
         let limits = self.rules.load().limits;
@@ -180,7 +181,7 @@ impl Guard {
             }
             Err(Short::Slice) => {
                 let rules = self.rules.load_full();
-                rules.access.ask_for_more(caller).await?;
+                Box::pin(rules.access.ask_for_more(caller)).await?;
                 match purses.take(granted, wants) {
                     Ok(hold) => return Ok(hold),
                     Err(_) => purses.still_short(&granted.record),
