@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::{End, settings::Settings};
 use crate::config::{self, Config, Loaded, Vocabulary};
+use crate::guard::probe_store;
 use crate::listener::Listener;
 use crate::meter::count;
 use crate::sink::http::probe;
@@ -55,6 +56,7 @@ pub(super) fn run(settings: &Settings) -> Result<End> {
     findings.extend(kafka(&config));
     findings.extend(runtime.block_on(receivers(&config)));
     findings.extend(runtime.block_on(database(&config)));
+    findings.extend(runtime.block_on(limit_store(&config)));
     let failed = findings.iter().filter(|finding| finding.fails).count();
     for finding in &findings {
         show(finding);
@@ -166,6 +168,19 @@ async fn receivers(config: &Config) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Whether the store through which limits are shared can be used.
+async fn limit_store(config: &Config) -> Vec<Finding> {
+    let Some(settings) = &config.shared_limits else { return Vec::new() };
+    let place = format!("the store of limits at {}:{}", settings.host, settings.port);
+    vec![match probe_store(settings).await {
+        Ok(()) => Finding::good(format!("{place} can be used")),
+        Err(error) => Finding::bad(
+            format!("{place} cannot be used: {error}"),
+            "check limits.shared: url, username, password, firewalls and, for TLS, SSL_CERT_FILE; its user must be allowed EVAL, EVALSHA and keys under the prefix",
+        ),
+    }]
 }
 
 /// Whether the control plane's database can be used; one that is a file and does not exist yet is not made.

@@ -77,6 +77,16 @@ fn every_problem_is_told_at_once_with_its_place_and_no_secret() {
 }
 
 #[test]
+fn of_very_many_problems_a_hundred_are_told_and_the_others_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys: String = (0..50_000).map(|number| format!("\n  listten{number}: 1")).collect();
+    let found = problems(&written(&directory, &format!("upstreams: [{{ url: http://127.0.0.1 }}]\nproxy:{keys}\n")));
+    let lines: Vec<_> = found.lines().collect();
+    assert_eq!((lines.len(), lines[100]), (101, "and 49900 more"));
+    assert!(lines[..100].iter().all(|line| line.contains("is not a known key")), "{}", lines[0]);
+}
+
+#[test]
 fn the_example_of_the_design_is_accepted() {
     let Loaded { config, warnings, watched } = valid("design.yaml");
     assert_eq!(warnings, []);

@@ -114,19 +114,14 @@ impl Spool {
         self.0.shared.epoch
     }
 
-    /// Gives out the next number with room for what is recorded under it, later than others may be. Without room: `SpoolFull`, or with
-    /// [`WhenFull::Drop`] a ticket that records nothing and counts as dropped. After `close` always `SpoolFull`.
-    pub fn reserve(&self) -> Result<Ticket, SpoolFull> {
-        ticket::reserve(&self.0.shared)
-    }
-
     /// The place of no event: spool and epoch for one that is encoded before it has its number.
     pub fn place(&self) -> Sequence {
         Sequence { previous: None, ..self.0.shared.sequence(0) }
     }
 
     /// Gives out the next number, writes it into this event and records that as the INTENT, all in one step: the numbers
-    /// in the log have no holes at any moment. Without room as [`Self::reserve`].
+    /// in the log have no holes at any moment. Keeps room for the FINAL. Without room: `SpoolFull`, or with
+    /// [`WhenFull::Drop`] a ticket that records nothing and counts as dropped. After `close` always `SpoolFull`.
     pub fn begin(&self, key: &str, event: &Unnumbered<'_>) -> Result<Ticket, SpoolFull> {
         ticket::begin(&self.0.shared, key, event)
     }

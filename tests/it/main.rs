@@ -53,9 +53,15 @@ mod reload;
 #[cfg(feature = "control")]
 mod remote;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod replicas;
+#[cfg(test)]
 mod sdks;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+#[cfg(feature = "control")]
+mod seed;
 #[cfg(test)]
 mod shape;
 #[cfg(test)]

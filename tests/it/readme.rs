@@ -25,10 +25,11 @@ fn table(name: &str) -> BTreeSet<String> {
 
 /// Every key of a configuration, as dotted paths; what a table row describes as one is not entered.
 fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    const WHOLE: [&str; 13] = [
+    const WHOLE: [&str; 14] = [
         "upstreams[].credential",
         "limits.organization",
         "limits.overall",
+        "limits.shared.password",
         "events.kafka.properties",
         "events.http[].headers",
         "events.http[].secret",

@@ -271,3 +271,17 @@ async fn a_spool_in_use_or_not_writable_ends_the_start_with_what_to_do() {
     }
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_request_whose_event_cannot_be_written_down_is_not_sent_and_counted() {
+    let upstream = Mock::always(Reply::json(200, ANSWER)).await;
+    let workload = format!("workload: {{ pod: {} }}", "p".repeat(9000));
+    let world = World::before(&upstream).with(&workload).start().await;
+    let got = world.chat(None, &chat(false)).await;
+    assert_eq!(got.status, 500);
+    assert_eq!(got.json().await["error"]["code"], "usage_not_recordable");
+    assert_eq!(world.metric("tollgate_rejections_total{reason=\"unrecordable\"}").await, 1);
+    assert_eq!(upstream.asked().len(), 0, "nothing is served that cannot be recorded");
+    assert_balanced(&world).await;
+    world.stop().await;
+}
