@@ -32,8 +32,8 @@ const BATCH: usize = 50;
 const REMEMBERED: u64 = 65_536;
 /// What a flood may add to a process's memory.
 const MOST_GROWTH_KB: u64 = 96 * 1024;
-/// A call of a good key takes no longer, on a machine that does nothing else but the flood.
-const MOST_LATENCY: Duration = Duration::from_secs(2);
+/// A call of a good key takes no longer, on a machine that is busy with other tests, too.
+const MOST_LATENCY: Duration = Duration::from_secs(5);
 /// Good keys that come for the first time during the flood.
 const NEWCOMERS: usize = 5;
 
