@@ -3,6 +3,7 @@
 //! Strangers come on many connections, each with many requests on their way at once. All the while two keys are used: one
 //! that the sidecar knows, and ones that it is asked about for the first time. `make soak-flood` lets a million come.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -188,10 +189,10 @@ impl Lane {
 
     /// How many of these keys were unknown, and how many could not be asked about.
     async fn send(&mut self, keys: &[String]) -> (usize, usize) {
-        let requests: String = keys
-            .iter()
-            .map(|key| format!("GET /v1/models HTTP/1.1\r\nhost: flood\r\nauthorization: Bearer {key}\r\n\r\n"))
-            .collect();
+        let mut requests = String::new();
+        for key in keys {
+            write!(requests, "GET /v1/models HTTP/1.1\r\nhost: flood\r\nauthorization: Bearer {key}\r\n\r\n").unwrap();
+        }
         self.stream.write_all(requests.as_bytes()).await.unwrap();
         let (mut refused, mut busy) = (0, 0);
         for _ in keys {
