@@ -4,6 +4,7 @@
 //! rounds: in each, every peer is started anew and put through every scenario in turn with the others.
 
 mod floor;
+mod format;
 mod kafka;
 mod load;
 mod machine;

@@ -22,6 +22,14 @@ pub(super) fn values<'a>(key: &'a Finder<'_>, payload: &'a [u8]) -> impl Iterato
     })
 }
 
+/// Everything that may be a key: what stands before its closing quote, and what follows its colon.
+pub(super) fn keys(payload: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    memchr::memchr_iter(b':', payload).filter_map(|at| {
+        let (before, after) = payload.split_at_checked(at)?;
+        Some((before.trim_ascii_end().strip_suffix(b"\"")?, after.get(1..)?.trim_ascii_start()))
+    })
+}
+
 /// Reads the value that these bytes begin with.
 pub(super) fn first_value<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     T::deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()
@@ -59,13 +67,20 @@ pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) 
 mod tests {
     use memchr::memmem::Finder;
 
-    use super::{begins_with_type, values};
+    use super::{begins_with_type, keys, values};
 
     #[test]
     fn a_key_is_found_and_the_same_word_as_a_value_or_in_a_text_is_not() {
         let key = Finder::new(b"\"delta\"");
         let payload = br#"{"a":"delta","b":"\"delta\":1","delta" : {"x":1}}"#;
         assert_eq!(values(&key, payload).collect::<Vec<_>>(), [br#"{"x":1}}"#]);
+    }
+
+    #[test]
+    fn a_key_ends_before_a_colon_and_a_quoted_word_in_a_text_is_none() {
+        let payload = br#"{"a":"delta","b":"\"delta\":1","delta" : {"x":1}}"#;
+        let deltas = keys(payload).filter(|(key, _)| key.ends_with(b"\"delta"));
+        assert_eq!(deltas.map(|(_, value)| value).collect::<Vec<_>>(), [br#"{"x":1}}"#]);
     }
 
     #[test]

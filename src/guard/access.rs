@@ -125,7 +125,7 @@ impl Access {
         (age, asked): (Age, Question<'_>),
     ) -> Result<Caller, Refused> {
         check::in_force(&granted.record, headers).map_err(Reject::Unauthorized)?;
-        let organization = check::organization(&granted.record, headers, &self.organization_headers);
+        let organization = check::organization(&granted.record, asked.organization.as_ref());
         match organization {
             Ok(organization) => {
                 // Only these ask again, about the model or for more of a budget, or have something to tell.

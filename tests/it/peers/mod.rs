@@ -1,4 +1,4 @@
-//! The real programs that Tollgate works with: a Kafka broker, PostgreSQL, a llama.cpp server, the official clients and
+//! The real programs that Tollgate works with: a Kafka broker, PostgreSQL, Redis, a llama.cpp server, the official clients and
 //! tokenizers, promtool.
 //!
 //! `make peers` installs them; a test whose peer is missing fails and says so, it is never skipped. Everything here blocks
@@ -16,6 +16,8 @@ mod postgres;
 mod process;
 mod program;
 mod promtool;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod sdk;
 mod tests;
 mod tokenizers;
@@ -37,6 +39,8 @@ pub(crate) use postgres::PostgresPeer;
 pub(crate) use process::{Process, free_port, tied};
 pub(crate) use program::{Program, audit, tollgate};
 pub(crate) use promtool::check_metrics;
+#[cfg(feature = "redis")]
+pub(crate) use redis::RedisPeer;
 pub(crate) use sdk::Sdk;
 pub(crate) use tokenizers::{hugging_face_counts, official_counts};
 
