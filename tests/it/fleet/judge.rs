@@ -110,21 +110,21 @@ pub(super) async fn money(store: &Store, (log, events): (&Log, &Events), (calls,
 }
 
 /// Nothing is on loan for ever: when the slices of the killed have ended, what is left can be lent, to the nano-dollar.
-async fn left(store: &Store, (id, budget): (&str, Budget), left: i64) {
+async fn left(store: &Store, (id, budget): (&str, Budget), expected: i64) {
     let key = KeyId::new(id);
     let minutes = |minutes: u64| Timestamp::from_millis(Timestamp::now().as_millis() + minutes * 60_000);
-    let mut lent = 0;
+    let mut sum = 0;
     // Each holder is lent a part of what the others have not.
     for holder in 0.. {
         let holder = format!("heir-{holder}");
         let loan = Loan { key: &key, holder: &holder, used: None, now: minutes(2), until: minutes(4) };
         let part = store.lend(&loan, &budget).await.unwrap().nano_usd.0;
-        lent += part;
+        sum += part;
         if part == 0 {
             break;
         }
     }
-    assert_eq!(lent, left.max(0), "{id}: what is left can be lent");
+    assert_eq!(sum, expected.max(0), "{id}: what is left can be lent");
 }
 
 fn cost(event: &Value) -> i64 {

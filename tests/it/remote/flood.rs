@@ -3,6 +3,7 @@
 //! Strangers come on many connections, each with many requests on their way at once. All the while two keys are used: one
 //! that the sidecar knows, and ones that it is asked about for the first time. `make soak-flood` lets a million come.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,8 +33,8 @@ const BATCH: usize = 50;
 const REMEMBERED: u64 = 65_536;
 /// What a flood may add to a process's memory.
 const MOST_GROWTH_KB: u64 = 96 * 1024;
-/// A call of a good key takes no longer, on a machine that does nothing else but the flood.
-const MOST_LATENCY: Duration = Duration::from_secs(2);
+/// A call of a good key takes no longer, on a machine that is busy with other tests, too.
+const MOST_LATENCY: Duration = Duration::from_secs(5);
 /// Good keys that come for the first time during the flood.
 const NEWCOMERS: usize = 5;
 
@@ -188,10 +189,10 @@ impl Lane {
 
     /// How many of these keys were unknown, and how many could not be asked about.
     async fn send(&mut self, keys: &[String]) -> (usize, usize) {
-        let requests: String = keys
-            .iter()
-            .map(|key| format!("GET /v1/models HTTP/1.1\r\nhost: flood\r\nauthorization: Bearer {key}\r\n\r\n"))
-            .collect();
+        let mut requests = String::new();
+        for key in keys {
+            write!(requests, "GET /v1/models HTTP/1.1\r\nhost: flood\r\nauthorization: Bearer {key}\r\n\r\n").unwrap();
+        }
         self.stream.write_all(requests.as_bytes()).await.unwrap();
         let (mut refused, mut busy) = (0, 0);
         for _ in keys {
