@@ -49,7 +49,8 @@ pub(super) enum Kind {
     EpochClose = 5,
     /// A request goes on; its payload takes the place of its INTENT's.
     Progress = 6,
-    /// A segment follows another of the same process; up to the number, the first record of each stands before.
+    /// A segment follows another of the same process; up to the number, the first record or the report of each stands
+    /// before.
     Follows = 7,
 }
 
