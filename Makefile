@@ -17,6 +17,7 @@ TEST_ARGS ?=
 KILLS ?= 200
 CALLS ?= 50000
 SIDECARS ?= 3
+STRANGERS ?= 1000000
 SECONDS ?= 20
 MINUTES ?= 10
 RATE ?= 500
@@ -44,13 +45,26 @@ soak: build-packages ## kill Tollgate again and again under load, Kafka flapping
 		-- --nocapture
 
 .PHONY: soak-fleet
-soak-fleet: build-packages ## kill sidecars and control planes under load; ledger totals must agree to the nano-dollar (CALLS=50000 SIDECARS=3)
+soak-fleet: build-packages ## kill sidecars and control planes under load; ledger and budgets must agree to the nano-dollar (CALLS=50000 SIDECARS=3)
 	TOLLGATE_TEST_FLEET_CALLS=$(CALLS) TOLLGATE_TEST_FLEET_SIDECARS=$(SIDECARS) \
 		.ci/summed cargo test --locked --test it fleet:: -- --nocapture
+
+# The program under test is optimised, the test around it is not.
+.PHONY: soak-flood
+soak-flood: build-packages ## flood a sidecar and its control plane with random keys, watch memory and good keys (STRANGERS=1000000)
+	cargo build --locked --release
+	TOLLGATE_TEST_FLOOD=$(STRANGERS) TOLLGATE_TEST_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/release/tollgate \
+		.ci/summed cargo test --locked --test it remote::flood -- --nocapture
 
 .PHONY: soak-cuts
 soak-cuts: build-packages ## cut the client at every byte of every recorded stream, by both policies, HTTP/1.1 and HTTP/2
 	TOLLGATE_TEST_CUTS=all .ci/summed cargo test --locked --test it cuts:: -- --nocapture
+
+.PHONY: soak-flips
+soak-flips: build-packages ## flip bits of a MiB of the spool, one of each byte, and of 128 KiB all, and start on what is left
+	TOLLGATE_FLIP_BYTES=131072 TOLLGATE_FLIP_TOGETHER=4 .ci/summed cargo test --locked --release --lib spool::tests::flips -- --nocapture
+	TOLLGATE_FLIP_BYTES=1048576 TOLLGATE_FLIP_BITS=1 TOLLGATE_FLIP_TOGETHER=8 \
+		.ci/summed cargo test --locked --release --lib spool::tests::flips -- --nocapture
 
 # The program under test is optimised, the test around it is not; it needs the peers (`make peers`) and a machine at rest.
 .PHONY: soak-outage
@@ -98,7 +112,7 @@ install-deny: cargo
 	nice cargo install cargo-deny --locked --version $(deny_version) --root $(TOLLGATE_CACHE)/tools
 
 .PHONY: peers
-peers: cargo ## install what the tests need: Kafka, PostgreSQL, llama.cpp, official clients, promtool
+peers: cargo ## install what the tests need: Kafka, PostgreSQL, Redis, llama.cpp, official clients, promtool
 	@tests/peers/install.sh
 
 .PHONY: clean

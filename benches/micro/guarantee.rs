@@ -134,8 +134,13 @@ impl Call {
         Self { begun: event(INTENT), ended: event(FINAL), line: Vec::with_capacity(tollgate::event::MAX_BYTES) }
     }
 
-    fn intent_line(&mut self) -> &[u8] {
-        encode(&mut self.begun, &mut self.line)
+    fn begin(&mut self, spool: &Spool) -> Ticket {
+        self.line.clear();
+        let Ok(line) = black_box(&mut self.begun).encode_unnumbered(&mut self.line) else {
+            panic!("a golden event can be encoded")
+        };
+        let Ok(ticket) = spool.begin("org_acme", &line) else { panic!("the spool is full") };
+        ticket
     }
 
     fn final_line(&mut self) -> &[u8] {
@@ -180,9 +185,8 @@ impl Log {
     }
 
     fn record(&self, call: &mut Call, meanwhile: impl FnOnce(&mut Call, &mut Ticket)) {
-        let Ok(mut ticket) = self.spool.reserve() else { panic!("the spool is full") };
+        let mut ticket = call.begin(&self.spool);
         black_box(ticket.sequence());
-        ticket.intend("org_acme", call.intent_line());
         meanwhile(call, &mut ticket);
         assert!(ticket.seal("org_acme", call.final_line()).is_ready(), "the kernel has it");
     }

@@ -3,6 +3,7 @@
 //! One event per request. Absent means unknown; zero is a value. Within version 1 fields are only ever added; the JSON
 //! Schema in `deploy/schema/usage.v1.json` is generated from these types and golden-tested. No I/O happens here.
 
+mod beginning;
 mod line;
 mod loss;
 mod parts;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Timestamp, Usage};
 
+pub use beginning::Beginning;
 pub use line::LineError;
 pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
 pub use parts::{
@@ -148,12 +150,15 @@ pub struct UsageData {
     pub flags: Vec<Cow<'static, str>>,
 }
 
-/// An event does not fit into [`MAX_BYTES`] even without its long texts. Cannot happen for events that we build.
+/// An event cannot be encoded. Cannot happen for events that we build.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// JSON could not be written.
     #[error("the usage event could not be written as JSON")]
     Json(#[from] line::LineError),
+    /// It does not fit even with its long texts cut.
+    #[error("the usage event is too long with {0} bytes")]
+    TooLong(usize),
     /// The place of the number was not found.
     #[error("the usage event has no place for its number")]
     Unnumbered,
@@ -183,7 +188,7 @@ impl UsageEvent {
             bytes.clear();
             line::write(bytes, self)?;
         }
-        Ok(())
+        if bytes.len() > most { Err(EncodeError::TooLong(bytes.len())) } else { Ok(()) }
     }
 }
 
@@ -216,6 +221,18 @@ impl UsageData {
         }
         cut
     }
+}
+
+/// Names an event by its place.
+pub(crate) fn name(id: &mut String, sequence: &Sequence) {
+    let mut number = itoa::Buffer::new();
+    id.clear();
+    id.reserve(sequence.spool.len() + 2 + 2 * 20);
+    id.push_str(&sequence.spool);
+    id.push('-');
+    id.push_str(number.format(sequence.epoch));
+    id.push('-');
+    id.push_str(number.format(sequence.number));
 }
 
 /// Cuts a text so that it takes at most `longest` bytes as JSON; whether it was too long.

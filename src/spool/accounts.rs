@@ -163,7 +163,9 @@ impl Accounts {
     /// Every sink has delivered all up to `mark`. An epoch that ended in order and is damaged only before that has lost
     /// nothing: what the damage took was delivered, so its requests must not come again as interrupted ones.
     pub(super) fn delivered(&mut self, mark: (SegmentId, u64)) -> BTreeSet<u64> {
-        let last_hurt = self.stretches.iter().map(|stretch| (stretch.segment, stretch.end)).max();
+        // A header takes no event with it.
+        let hurt = self.stretches.iter().filter(|stretch| stretch.end > HEADER_BYTES as u64);
+        let last_hurt = hurt.map(|stretch| (stretch.segment, stretch.end)).max();
         if last_hurt.is_none_or(|hurt| hurt > mark) {
             return BTreeSet::new();
         }

@@ -17,6 +17,9 @@ use rustix::io::Errno;
 
 use super::segment::SEGMENT_BYTES;
 
+/// Zeros are written so many bytes at once.
+const PIECE: usize = 256 * 1024;
+
 /// Where the spool's files are.
 #[derive(Clone)]
 pub(super) enum Disk {
@@ -154,10 +157,23 @@ impl File {
     /// Allocates every block, as zeros, so that no later write to them can fail.
     pub(super) fn preallocate(&self, bytes: usize) -> io::Result<()> {
         match self {
-            Self::Real(file) => preallocate(file, bytes),
+            Self::Real(file) => match fallocate(file, FallocateFlags::empty(), 0, bytes as u64) {
+                // Where the file system cannot allocate, zeros are written.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.write_zeros(bytes),
+                done => Ok(done?),
+            },
             #[cfg(test)]
             Self::Recorded(handle) => handle.preallocate(bytes),
         }
+    }
+
+    /// Puts zeros into the file's memory, as far as `bytes`, in pieces so large that the kernel can keep each in a few
+    /// large pages. What is mapped afterwards is present, written and given up at a fraction of what it costs when each
+    /// small page is made by touching it.
+    pub(super) fn write_zeros(&self, bytes: usize) -> io::Result<()> {
+        let zeros = vec![0; bytes.min(PIECE)];
+        let mut pieces = (0..bytes).step_by(PIECE).map(|at| (at, PIECE.min(bytes - at)));
+        pieces.try_for_each(|(at, length)| self.write_at(zeros.get(..length).unwrap_or_default(), at as u64))
     }
 
     /// Writes all bytes at an offset.
@@ -183,15 +199,21 @@ impl File {
 
     /// Reads from the beginning, at most so many bytes.
     pub(super) fn read_all(&self, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(&mut bytes, most)?;
+        Ok(bytes)
+    }
+
+    /// As [`Self::read_all`], in place of what the buffer holds: for who reads many files.
+    pub(super) fn read_into(&self, buffer: &mut Vec<u8>, most: usize) -> io::Result<()> {
+        buffer.clear();
+        buffer.reserve(most);
         match self {
-            Self::Real(file) => {
-                let mut bytes = Vec::new();
-                file.take(most as u64).read_to_end(&mut bytes)?;
-                Ok(bytes)
-            }
+            Self::Real(file) => drop(file.take(most as u64).read_to_end(buffer)?),
             #[cfg(test)]
-            Self::Recorded(handle) => Ok(handle.read_all(most)),
+            Self::Recorded(handle) => handle.read_into(buffer, most),
         }
+        Ok(())
     }
 
     /// Cuts the file off.
@@ -226,18 +248,4 @@ fn options(access: Access) -> OpenOptions {
         Access::Make => drop(options.create_new(true)),
     }
     options
-}
-
-/// Where the file system cannot allocate, zeros are written.
-fn preallocate(file: &fs::File, bytes: usize) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), 0, bytes as u64) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-            let zeros = vec![0; 64 * 1024];
-            let starts = (0..bytes).step_by(zeros.len());
-            starts.into_iter().try_for_each(|at| {
-                file.write_all_at(zeros.get(..zeros.len().min(bytes - at)).unwrap_or_default(), at as u64)
-            })
-        }
-        done => Ok(done?),
-    }
 }

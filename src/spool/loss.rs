@@ -77,31 +77,29 @@ pub(super) fn of_damage(shared: &Shared, epoch: u64, damage: Damage) -> Report {
 
 /// Reports what was dropped, if it fits without taking what is reserved; whether it did so.
 pub(super) fn tell(shared: &Shared, log: &mut Log) -> bool {
-    if !log.owes_reports() || !log.room().holds(log.ticket_share()) {
-        return false;
+    let Some(range) = log.numbering.unreported().filter(|_| log.room().holds(log.ticket_share())) else { return false };
+    let report = Report::unrecorded(shared, range);
+    let fits = log.fit(report.size());
+    if fits {
+        report.append(log);
+        log.numbering.reported(range.1);
     }
-    for range in log.numbering.take_unreported() {
-        let report = Report::unrecorded(shared, range);
-        if log.fit(report.size()) {
-            report.append(log);
-        } else {
-            log.numbering.not_reported(range);
-        }
-    }
-    true
+    fits
 }
 
 /// Reports what was dropped, if there is room.
 pub(super) fn tell_when_due(shared: &Shared) {
     let mut log = shared.log();
-    let grown = if log.owes_reports() && tell(shared, &mut log) { Grown::ByEvent } else { Grown::Otherwise };
+    let grown = if tell(shared, &mut log) { Grown::ByEvent } else { Grown::Otherwise };
     shared.give_back(log, grown);
 }
 
 /// Reports what was dropped, for this process ends: even where that takes more than the spool may.
 pub(super) fn tell_at_end(shared: &Shared) {
-    let owed = shared.log().numbering.take_unreported();
-    for range in owed {
-        Report::unrecorded(shared, range).publish(shared);
-    }
+    let Some(range) = shared.log().numbering.unreported() else { return };
+    let report = Report::unrecorded(shared, range);
+    shared.write(report.size(), Grown::ByEvent, |log| {
+        report.append(log);
+        log.numbering.reported(range.1);
+    });
 }

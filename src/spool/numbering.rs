@@ -1,24 +1,19 @@
 //! The numbers of this epoch: which is next, and which have no record and were not yet reported.
 //!
-//! Each number is noted where the death of the process leaves it, so those without a record are known at the next
-//! start even if nothing could be written about them.
-
-use std::collections::BTreeSet;
+//! A number is given out with its record or without one for ever, never with one to come: so the records of a log are
+//! dense but for what is reported, and nothing is recorded under a later number before it is. Each number is noted where
+//! the death of the process leaves it, so those without a record are known at the next start even if nothing could be
+//! written about them.
 
 use super::given::Given;
-use super::numbers::Numbers;
-
-/// More ranges are not kept: the next start finds them as gaps.
-const MOST_UNREPORTED: usize = 16;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Numbering {
     last: u64,
     given: Option<Given>,
-    unreported: Numbers,
-    /// Given out before anything was recorded under them.
-    bare: BTreeSet<u64>,
+    /// From here on nothing is recorded and nothing reported.
+    unreported: Option<u64>,
 }
 
 impl Numbering {
@@ -37,58 +32,58 @@ impl Numbering {
         self.last + 1
     }
 
-    /// Gives out the next number. Its record, where there is one, comes first: a number noted without one is lost.
+    /// Gives out the next number, whose record stands in the log: a number noted without one is lost.
     pub(super) fn give(&mut self) -> u64 {
+        debug_assert!(self.unreported.is_none(), "what was dropped before is reported first");
         self.last += 1;
-        if let Some(given) = &mut self.given {
-            given.set(self.last);
-        }
+        self.note();
         self.last
     }
 
-    /// Gives out the next number before anything is recorded under it.
-    pub(super) fn give_bare(&mut self) -> u64 {
-        let number = self.give();
-        self.bare.insert(number);
-        number
+    /// Gives out the next number, without a record.
+    pub(super) fn drop_next(&mut self) -> u64 {
+        self.last += 1;
+        self.unreported.get_or_insert(self.last);
+        self.note();
+        self.last
     }
 
-    /// Something is recorded under this number, or never will be.
-    pub(super) fn covered(&mut self, number: u64) {
-        if !self.bare.is_empty() {
-            self.bare.remove(&number);
-        }
-    }
-
-    /// Numbers given out under which something may yet be recorded for the first time.
-    pub(super) fn bare(&self) -> &BTreeSet<u64> {
-        &self.bare
-    }
-
-    /// Up to this number the first record of each is written, or there will be none.
+    /// Up to this number each has a record or a report.
     pub(super) fn settled(&self) -> u64 {
-        self.bare.first().map_or(self.last, |number| number - 1)
+        self.unreported.map_or(self.last, |first| first - 1)
     }
 
-    /// This number has no record.
-    pub(super) fn without_record(&mut self, number: u64) {
-        if self.unreported.ranges().count() < MOST_UNREPORTED || self.unreported.touches(number) {
-            self.unreported.insert(number, number);
+    /// What is to be reported: the first and the last.
+    pub(super) fn unreported(&self) -> Option<(u64, u64)> {
+        self.unreported.map(|first| (first, self.last))
+    }
+
+    /// The numbers up to this one are reported.
+    pub(super) fn reported(&mut self, last: u64) {
+        self.unreported = self.unreported.map(|first| first.max(last + 1)).filter(|first| *first <= self.last);
+    }
+
+    fn note(&mut self) {
+        if let Some(given) = &mut self.given {
+            given.set(self.last);
         }
     }
+}
 
-    /// What was handed over is still to be reported.
-    pub(super) fn not_reported(&mut self, (first, last): (u64, u64)) {
-        self.unreported.insert(first, last);
-    }
+#[cfg(test)]
+mod tests {
+    use super::Numbering;
 
-    /// What is to be reported.
-    pub(super) fn unreported(&self) -> &Numbers {
-        &self.unreported
-    }
-
-    /// Hands over what is to be reported: first and last of each range.
-    pub(super) fn take_unreported(&mut self) -> Vec<(u64, u64)> {
-        std::mem::take(&mut self.unreported).ranges().collect()
+    #[test]
+    fn what_is_dropped_is_unreported_until_it_is_said() {
+        let mut numbering = Numbering::default();
+        assert_eq!((numbering.give(), numbering.settled(), numbering.unreported()), (1, 1, None));
+        assert_eq!((numbering.drop_next(), numbering.drop_next()), (2, 3));
+        assert_eq!((numbering.last(), numbering.settled(), numbering.unreported()), (3, 1, Some((2, 3))));
+        numbering.drop_next();
+        numbering.reported(3);
+        assert_eq!((numbering.settled(), numbering.unreported()), (3, Some((4, 4))), "one more came meanwhile");
+        numbering.reported(4);
+        assert_eq!((numbering.settled(), numbering.unreported(), numbering.give()), (4, None, 5));
     }
 }

@@ -35,11 +35,6 @@ impl Numbers {
         self.0.iter().map(|(first, last)| (*first, *last))
     }
 
-    /// Whether this number would not make another range.
-    pub(super) fn touches(&self, number: u64) -> bool {
-        self.0.range(..=number.saturating_add(1)).next_back().is_some_and(|(_, last)| last.saturating_add(1) >= number)
-    }
-
     /// The ranges after `floor` and up to `upto`, or the highest if that is higher, that are not in the set.
     pub(super) fn gaps(&self, floor: u64, upto: u64) -> Vec<(u64, u64)> {
         let (mut next, mut gaps) = (floor + 1, Vec::new());
@@ -70,7 +65,6 @@ mod tests {
         assert_eq!(numbers.gaps(3, 12), [(4, 4), (8, 8)]);
         assert_eq!(numbers.gaps(12, 12), []);
         assert_eq!(numbers.gaps(7, 15), [(8, 8), (13, 15)]);
-        assert!(numbers.touches(8) && numbers.touches(13) && numbers.touches(1) && !numbers.touches(14));
         numbers.insert(1, 20);
         assert_eq!(numbers.gaps(0, 20), []);
         assert_eq!(Numbers::default().gaps(3, 5), [(4, 5)]);

@@ -75,9 +75,10 @@ fn begin(config: &config::Spool, directory: Directory, lock: Lock) -> io::Result
         found.accounts.noted(&noted);
     }
     directory.begin_epoch(epoch)?;
-    let active = Segment::create(&directory, id, SegmentId { epoch, number: 1 })?;
     // Not all of it, so that a process with little to do stays small.
-    active.mapped.prefault(active.bytes / 8);
+    let in_memory = directory.disk.segment_bytes() / 8;
+    let active = Segment::create(&directory, id, SegmentId { epoch, number: 1 }, in_memory)?;
+    active.mapped.prefault(in_memory);
     directory.sync_epoch(epoch)?;
 
     let Found { segments, ages, finals, mut open, damaged, mut accounts, .. } = found;

@@ -6,9 +6,10 @@
 //! never stops a start. Earlier files are not written; only the zeros after their last record are cut off, so that a
 //! process that restarts again and again does not fill the disk with empty segments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
+use foldhash::fast::FixedState;
 use tracing::warn;
 
 use super::accounts::Accounts;
@@ -38,10 +39,10 @@ pub(super) struct Found {
 
 /// Reads all segments, oldest first.
 pub(super) fn recover(directory: &Directory, spool: SpoolId) -> io::Result<Found> {
-    let mut found = Found::default();
+    let (mut found, mut bytes) = (Found::default(), Vec::new());
     for epoch in directory.epochs()? {
         for id in directory.segments(epoch)? {
-            found.take(directory, spool, id);
+            found.take(directory, (spool, id), &mut bytes);
         }
         // Succeeds only if nothing is left in it.
         directory.remove_epoch(epoch);
@@ -51,9 +52,9 @@ pub(super) fn recover(directory: &Directory, spool: SpoolId) -> io::Result<Found
 
 /// Reads the segments of a running process once more, in which nothing is deleted meanwhile. Sets nothing aside.
 pub(super) fn look_again(directory: &Directory, (spool, own): (SpoolId, u64), segments: &[Info]) -> io::Result<Found> {
-    let mut found = Found { own, ..Found::default() };
+    let (mut found, mut bytes) = (Found { own, ..Found::default() }, Vec::new());
     for info in segments {
-        let bytes = directory.open_segment(info.id)?.read_all(info.end as usize)?;
+        directory.open_segment(info.id)?.read_into(&mut bytes, info.end as usize)?;
         if let Some(info) = found.look(spool, info.id, &bytes) {
             found.segments.push(info);
         }
@@ -65,7 +66,8 @@ pub(super) fn look_again(directory: &Directory, (spool, own): (SpoolId, u64), se
 pub(super) fn id_from_segments(directory: &Directory) -> io::Result<Option<SpoolId>> {
     for epoch in directory.epochs()? {
         for id in directory.segments(epoch)? {
-            let header = read(directory, id).ok().and_then(|bytes| Header::decode(&bytes));
+            let bytes = directory.open_segment(id).and_then(|file| file.read_all(HEADER_BYTES));
+            let header = bytes.ok().and_then(|bytes| Header::decode(&bytes));
             if let Some(header) = header {
                 return Ok(Some(header.spool));
             }
@@ -75,12 +77,12 @@ pub(super) fn id_from_segments(directory: &Directory) -> io::Result<Option<Spool
 }
 
 impl Found {
-    fn take(&mut self, directory: &Directory, spool: SpoolId, id: SegmentId) {
-        let bytes = match read(directory, id) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.set_aside(directory, id, &error),
-        };
-        if let Some(mut info) = self.look(spool, id, &bytes) {
+    fn take(&mut self, directory: &Directory, (spool, id): (SpoolId, SegmentId), bytes: &mut Vec<u8>) {
+        let file = directory.open_segment(id);
+        if let Err(error) = file.and_then(|file| file.read_into(bytes, directory.disk.segment_bytes())) {
+            return self.set_aside(directory, id, &error);
+        }
+        if let Some(mut info) = self.look(spool, id, bytes) {
             info.bytes = shorten(directory, &info, bytes.len() as u64);
             self.segments.push(info);
         } else if let Err(error) = directory.delete_segment(id) {
@@ -103,6 +105,8 @@ impl Found {
         let created_ms = header.map_or(0, |header| header.created_ms);
         let mut scan = Scan::new(bytes, salt, HEADER_BYTES);
         let (before, mut last_final) = (self.finals, None);
+        // Nearly every request ends in the segment that it began in: nothing is copied for those.
+        let mut begun = HashMap::<_, _, FixedState>::default();
         for (record, end) in scan.by_ref() {
             let key = (record.head.epoch, record.head.number);
             self.accounts.record(id, &record);
@@ -112,11 +116,15 @@ impl Found {
                 last_final = Some(end as u64);
             }
             match record.head.kind {
-                Kind::Intent | Kind::Progress => drop(self.open.insert(key, record.payload.into())),
-                Kind::LossReport | Kind::Final => drop(self.open.remove(&key)),
+                Kind::Intent | Kind::Progress => drop(begun.insert(key, record.payload)),
+                Kind::LossReport | Kind::Final => {
+                    begun.remove(&key);
+                    self.open.remove(&key);
+                }
                 Kind::EpochOpen | Kind::EpochClose | Kind::Follows | Kind::Unknown => {}
             }
         }
+        self.open.extend(begun.into_iter().map(|(key, payload)| (key, payload.into())));
         let used = scan.used() as u64;
         self.accounts.begins(id);
         if used == HEADER_BYTES as u64 {

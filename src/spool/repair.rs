@@ -22,8 +22,8 @@ struct Moment {
     segments: Vec<Info>,
     /// Tickets with an INTENT.
     open: BTreeSet<u64>,
-    /// Numbers without a record that are none of the damage's.
-    others: Vec<(u64, u64)>,
+    /// Numbers without a record, not yet reported: none of the damage's.
+    dropped: Option<(u64, u64)>,
     last: u64,
 }
 
@@ -57,11 +57,10 @@ pub(super) fn damaged(shared: &Shared, place: (SegmentId, u64)) -> io::Result<()
 impl Moment {
     fn now(shared: &Shared) -> Self {
         let log = shared.log();
-        let bare = log.numbering.bare().iter().map(|number| (*number, *number));
         Self {
             segments: log.segments.iter().cloned().collect(),
             open: log.open_numbers().collect(),
-            others: log.numbering.unreported().ranges().chain(bare).collect(),
+            dropped: log.numbering.unreported(),
             last: log.numbering.last(),
         }
     }
@@ -86,7 +85,7 @@ fn publish(shared: &Shared, moment: &Moment, found: &mut Found) -> io::Result<()
     let accounts = &mut found.accounts;
     accounts.given_out(epoch, moment.last);
     moment.open.iter().for_each(|number| accounts.excuse(epoch, (*number, *number)));
-    moment.others.iter().for_each(|range| accounts.excuse(epoch, *range));
+    moment.dropped.iter().for_each(|range| accounts.excuse(epoch, *range));
     for ((epoch, number), payload) in std::mem::take(&mut found.open) {
         if epoch != shared.epoch || !moment.open.contains(&number) {
             open::interrupt(shared, epoch, number, &payload)?;

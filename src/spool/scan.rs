@@ -42,17 +42,18 @@ impl<'a> Scan<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// Moves to the next record past a stretch that is none; false if there is no more.
-    fn resynchronise(&mut self) -> bool {
+    /// The next record past a stretch that is none.
+    fn resynchronise(&mut self) -> Option<Found<'a>> {
         let from = self.at;
         loop {
             self.at += zeros(self.rest()) / ALIGNMENT * ALIGNMENT;
             if self.at >= self.bytes.len() {
                 break;
             }
-            if record::decode(self.rest(), self.salt).is_some() {
+            let found = record::decode(self.rest(), self.salt);
+            if found.is_some() {
                 self.damaged.push(from..self.at);
-                return true;
+                return found;
             }
             self.at += ALIGNMENT;
             self.used = self.at.min(self.bytes.len());
@@ -60,7 +61,7 @@ impl<'a> Scan<'a> {
         if self.used > from {
             self.damaged.push(from..self.used);
         }
-        false
+        None
     }
 }
 
@@ -69,10 +70,7 @@ impl<'a> Iterator for Scan<'a> {
     type Item = (Found<'a>, usize);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if record::decode(self.rest(), self.salt).is_none() && !self.resynchronise() {
-            return None;
-        }
-        let found = record::decode(self.rest(), self.salt)?;
+        let found = record::decode(self.rest(), self.salt).or_else(|| self.resynchronise())?;
         self.at += found.size();
         self.used = self.at.min(self.bytes.len());
         Some((found, self.at))

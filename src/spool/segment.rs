@@ -2,6 +2,11 @@
 //!
 //! A segment's blocks are allocated when it is made, so that a full disk shows there and never in an append, and so
 //! that writing to its mapping cannot fail. It is written by one process only and never appended to by a later one.
+//!
+//! Zeros are written into it before it is mapped, because memory made by writes comes in large pages and memory made by
+//! touching a mapping does not: of 3.3 µs that the kernel took for a request's share of a segment 0.7 were left. What
+//! a delivered segment's file would save if it were used again is less than that, and is not taken: all that tells the
+//! end of a log from its middle rests on nothing but zeros lying after it.
 
 use std::io;
 use std::sync::Arc;
@@ -109,18 +114,19 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Makes one. On failure nothing is left behind.
-    pub(super) fn create(directory: &Directory, spool: SpoolId, id: SegmentId) -> io::Result<Self> {
+    /// Makes one, the first bytes of it in memory. On failure nothing is left behind.
+    pub(super) fn create(directory: &Directory, spool: SpoolId, id: SegmentId, in_memory: usize) -> io::Result<Self> {
         let file = directory.create_segment(id)?;
-        let made = Self::fill(file, directory.disk.segment_bytes(), (spool, id));
+        let made = Self::fill(file, (directory.disk.segment_bytes(), in_memory), (spool, id));
         if made.is_err() {
             let _ = directory.disk.unlink(&directory.segment(id));
         }
         made
     }
 
-    fn fill(file: File, bytes: usize, (spool, id): (SpoolId, SegmentId)) -> io::Result<Self> {
+    fn fill(file: File, (bytes, in_memory): (usize, usize), (spool, id): (SpoolId, SegmentId)) -> io::Result<Self> {
         file.preallocate(bytes)?;
+        file.write_zeros(in_memory)?;
         let created_ms = Timestamp::now().as_millis();
         file.write_at(&Header { spool, id, created_ms }.encode(), 0)?;
         let mapped = Mapped::new(&file)?;

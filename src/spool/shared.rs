@@ -159,7 +159,7 @@ impl Shared {
     }
 
     fn make(&self, id: SegmentId) -> std::io::Result<Segment> {
-        let segment = Segment::create(&self.directory, self.id, id)?;
+        let segment = Segment::create(&self.directory, self.id, id, self.directory.disk.segment_bytes())?;
         if self.group.is_some() {
             let synced = segment.file.sync().and_then(|()| self.directory.sync_epoch(id.epoch));
             if let Err(error) = synced {

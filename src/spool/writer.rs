@@ -3,56 +3,29 @@
 //! Everything here happens under one mutex and does no I/O: an append is a copy into mapped memory. Making, deleting,
 //! syncing and reading segments happen elsewhere, without the mutex.
 
+mod oldest;
 mod requests;
+mod syncing;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::fast::FixedState;
 
 use super::ages::Ages;
 use super::balance::Balance;
-use super::disk::File;
 use super::numbering::Numbering;
-use super::position::Position;
 use super::record::{self, Head, Kind};
 use super::room::Room;
 use super::segment::{HEADER_BYTES, Segment, SegmentId};
 use super::segments::{Info, Segments};
 use super::unsynced::{Kept, Unsynced};
-
-/// A sink that reads the log.
-pub(super) struct Sink {
-    pub(super) name: String,
-    /// The durable mark: what deletion may rely on.
-    pub(super) mark: Position,
-    /// The ordinal of the last event acknowledged; set by the sink's own thread.
-    pub(super) acknowledged: Arc<AtomicU64>,
-    /// The same when it was registered.
-    pub(super) start: u64,
-}
+pub(super) use oldest::{Oldest, Sink};
+pub(super) use syncing::Unfinished;
 
 /// A ticket with an INTENT and no FINAL.
 struct Open {
     segment: SegmentId,
     payload: Vec<u8>,
-}
-
-/// Why the oldest segment stays, or that it need not.
-pub(super) enum Oldest {
-    /// It is being written, not delivered, or too much of it is open.
-    Held,
-    /// Only these tickets' INTENTs hold it.
-    Pinned(Vec<u64>),
-    /// It can be deleted.
-    Free(SegmentId),
-}
-
-/// A file with records that may not be on the disk yet.
-pub(super) struct Unfinished {
-    pub(super) id: SegmentId,
-    pub(super) file: Arc<File>,
-    /// The offset after the last of them.
-    pub(super) end: u64,
 }
 
 /// See the module.
@@ -78,7 +51,7 @@ pub(super) struct Log {
     active: Segment,
     at: usize,
     spares: VecDeque<Segment>,
-    open: HashMap<u64, Open>,
+    open: HashMap<u64, Open, FixedState>,
     reserved: u64,
     rolled: Vec<Unfinished>,
     poisoned: bool,
@@ -128,7 +101,7 @@ impl Log {
             active,
             at: HEADER_BYTES,
             spares: VecDeque::new(),
-            open: HashMap::new(),
+            open: HashMap::default(),
             reserved: 0,
             rolled: Vec::new(),
             poisoned: false,
@@ -201,32 +174,6 @@ impl Log {
         self.open.get(&number).map_or(0, |open| record::size(open.payload.len()))
     }
 
-    /// Whether the oldest segment can go.
-    pub(super) fn oldest(&self) -> Oldest {
-        let Some(info) = self.segments.oldest_sealed() else { return Oldest::Held };
-        let last = (info.id, info.last_final.unwrap_or(0));
-        if self.sinks.is_empty() || self.sinks.iter().any(|sink| sink.mark.place() < last && info.last_final.is_some())
-        {
-            return Oldest::Held;
-        }
-        if info.open == 0 {
-            return Oldest::Free(info.id);
-        }
-        let here = self.open.iter().filter(|(_, open)| open.segment == info.id);
-        let bytes: usize = here.clone().map(|(_, open)| record::size(open.payload.len())).sum();
-        // Carrying most of a segment onward would gain nothing and could go on for ever.
-        if bytes > self.active.bytes / 2 {
-            Oldest::Held
-        } else {
-            Oldest::Pinned(here.map(|(number, _)| *number).collect())
-        }
-    }
-
-    /// The ordinal up to which every sink has acknowledged; `None` without a sink.
-    pub(super) fn delivered_by_all(&self) -> Option<u64> {
-        self.sinks.iter().map(|sink| sink.acknowledged.load(Ordering::Relaxed)).min()
-    }
-
     pub(super) fn room(&self) -> Room {
         let spares = self.spares.len() as u64;
         let segment = self.active.bytes as u64;
@@ -258,51 +205,8 @@ impl Log {
 
     /// Whether the preparing thread has something to do.
     pub(super) fn has_chores(&mut self) -> bool {
-        let due = self.owes_reports() && self.room().holds(self.ticket_share());
+        let due = self.owes_report() && self.room().holds(self.ticket_share());
         due || !self.retired.is_empty() || self.next_to_prefault().is_some() || self.room().is_short()
-    }
-
-    /// Hands over what must be synced for everything written so far to be durable, oldest first. A file whose sync
-    /// failed is not among it: asking again could be answered wrongly.
-    pub(super) fn take_unsynced(&mut self) -> Vec<Unfinished> {
-        let mut unsynced = std::mem::take(&mut self.rolled);
-        unsynced.extend((!self.poisoned).then(|| self.active_unsynced()));
-        unsynced
-    }
-
-    /// From now on readers need not wait for what they read to be synced, unless it is to be `durable`.
-    pub(super) fn read_ahead(&mut self, durable: bool) {
-        self.keep_rolled = durable;
-        if durable {
-            return;
-        }
-        self.unsynced.clear();
-        if let Some(info) = self.segments.active_mut() {
-            info.readable = info.end;
-        }
-    }
-
-    /// Readers may read what was synced.
-    pub(super) fn synced(&mut self, synced: &Unfinished) {
-        if let Some(info) = self.segments.get_mut(synced.id) {
-            info.readable = info.readable.max(synced.end);
-        }
-        self.unsynced.synced(synced.id, synced.end);
-        self.grown += 1;
-    }
-
-    /// Writes no more to a file whose sync failed. What it holds may be lost, so it is the more urgent to deliver it.
-    pub(super) fn poison(&mut self, failed: &Unfinished) {
-        self.poisoned |= failed.id == self.active.id;
-        if let Some(info) = self.segments.get_mut(failed.id) {
-            info.readable = info.end;
-        }
-        self.unsynced.failed(failed.id);
-        self.grown += 1;
-    }
-
-    fn active_unsynced(&self) -> Unfinished {
-        Unfinished { id: self.active.id, file: Arc::clone(&self.active.file), end: self.at as u64 }
     }
 
     fn roll(&mut self) -> bool {

@@ -78,7 +78,7 @@ async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
 }
 
 /// Whether what went in is what went out and what waits, in one reading of the metrics.
-async fn assert_balanced(world: &World) {
+pub(crate) async fn assert_balanced(world: &World) {
     let text = world.metrics().await;
     let read = |name: &str| {
         let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -269,5 +269,19 @@ async fn a_spool_in_use_or_not_writable_ends_the_start_with_what_to_do() {
         assert_eq!(refused.status.code(), Some(1), "{said}");
         assert!(said.contains("must be writable") && said.contains(dir.to_str().unwrap()), "{said}");
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_event_cannot_be_written_down_is_not_sent_and_counted() {
+    let upstream = Mock::always(Reply::json(200, ANSWER)).await;
+    let workload = format!("workload: {{ pod: {} }}", "p".repeat(9000));
+    let world = World::before(&upstream).with(&workload).start().await;
+    let got = world.chat(None, &chat(false)).await;
+    assert_eq!(got.status, 500);
+    assert_eq!(got.json().await["error"]["code"], "usage_not_recordable");
+    assert_eq!(world.metric("tollgate_rejections_total{reason=\"unrecordable\"}").await, 1);
+    assert_eq!(upstream.asked().len(), 0, "nothing is served that cannot be recorded");
+    assert_balanced(&world).await;
     world.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Reads compressed answers: a decoded copy on the side, piece by piece, while the client gets its bytes as they came.
 //!
 //! Everything is bounded: a piece by its buffer, the work on one chunk, the whole, the ratio of decoded to encoded
-//! bytes, windows (8 MiB for zstd, as RFC 9659 has it for HTTP; 16 MiB is the format's own bound for brotli), members
+//! bytes, windows (8 MiB for zstd, as RFC 9659 has it for HTTP; 4 MiB for brotli, what its encoders use unasked), members
 //! and codings one upon the other. Beyond a bound the reading stops and says so; the stream never does. Checksums are
 //! the client's to check. One file per coding.
 

@@ -128,8 +128,7 @@ fn a_backlog_goes_out_as_fast_as_the_disk_takes_it() {
     config.spool.max_bytes = 1 << 30;
     let spool = Spool::open(&config.spool).unwrap();
     for _ in 0..EVENTS {
-        let mut ticket = spool.reserve().unwrap();
-        ticket.intend("org", b"{}");
+        let ticket = spool.begin_raw("org", b"{}").unwrap();
         assert!(ticket.seal("org", &event).is_ready());
     }
     let began = Instant::now();

@@ -345,10 +345,10 @@ impl Handle {
         Ok(())
     }
 
-    pub(super) fn read_all(&self, most: usize) -> Vec<u8> {
+    pub(super) fn read_into(&self, buffer: &mut Vec<u8>, most: usize) {
         let state = self.recorder.state();
         let content = &state.image.contents[self.inode];
-        content[..content.len().min(most)].to_vec()
+        buffer.extend_from_slice(&content[..content.len().min(most)]);
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {

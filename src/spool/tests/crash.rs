@@ -44,7 +44,7 @@ fn life(sync: SyncMode) -> History {
     let mut long = life.intend(200);
     life.progress(&mut long, 250);
     life.refuse(100);
-    drop(life.reserve());
+    life.lose();
     life.interrupt(150);
     life.commit();
     for _ in 0..2 {
@@ -97,7 +97,6 @@ fn start(image: Image, sync: SyncMode) -> Start {
     let spool = open_on(&recorder, sync).expect("a start never fails");
     let mut reader = spool.reader("kafka");
     let events = read_all(&mut reader).into_iter().map(|record| (record.position, record.event)).collect();
-    std::mem::forget((reader, spool));
     Start { recorder, events }
 }
 

@@ -17,11 +17,8 @@ fn a_full_disk_refuses_new_requests_and_records_the_end_of_those_let_in() {
     recorder.fail(Fault::Preallocate, u64::MAX);
     let mut tickets = Vec::new();
     let refused = loop {
-        match spool.reserve() {
-            Ok(mut ticket) => {
-                ticket.intend("org", &event("intent", BIG));
-                tickets.push(ticket);
-            }
+        match spool.begin_raw("org", &event("intent", BIG)) {
+            Ok(ticket) => tickets.push(ticket),
             Err(refused) => break refused,
         }
     };
@@ -39,7 +36,7 @@ fn a_full_disk_refuses_new_requests_and_records_the_end_of_those_let_in() {
 
     recorder.fail(Fault::Preallocate, 0);
     assert!(spool.0.shared.make_segment(|_| true), "the preparing thread tries again");
-    assert!(spool.has_room() && spool.reserve().is_ok());
+    assert!(spool.has_room() && spool.begin_raw("org", b"x").is_ok());
 }
 
 #[test]
@@ -48,10 +45,8 @@ fn what_a_failed_sync_left_is_rewritten_before_its_commit_and_the_file_is_never_
     let spool = open_on(&recorder, SyncMode::Disk).unwrap();
     let (shared, mut reader) = (&spool.0.shared, spool.reader("kafka"));
     let group = shared.group.as_ref().unwrap();
-    let mut open = spool.reserve().unwrap();
-    open.intend("org", &event("open", 300));
-    let mut done = spool.reserve().unwrap();
-    done.intend("org", &event("intent", 300));
+    let open = spool.begin_raw("org", &event("open", 300)).unwrap();
+    let done = spool.begin_raw("org", &event("intent", 300)).unwrap();
     let commit = done.seal("org", &event("final", 300));
     recorder.fail(Fault::Sync, 2);
     assert!(!commit.is_ready());
@@ -78,16 +73,16 @@ fn a_disk_that_syncs_nothing_hangs_nobody_and_lets_nobody_in() {
     let recorder = Recorder::new(SEGMENT);
     let spool = open_on(&recorder, SyncMode::Disk).unwrap();
     let shared = &spool.0.shared;
-    let done = spool.reserve().unwrap();
+    let done = spool.begin_raw("org", b"intent").unwrap();
     recorder.fail(Fault::Sync, u64::MAX);
     let commit = done.seal("org", &event("final", 300));
     assert!(!shared.group.as_ref().unwrap().round(shared));
     assert!(commit.is_ready());
     assert_eq!(spool.stats().sync_failures, 1);
-    assert_eq!(spool.reserve().map(drop), Err(SpoolFull));
+    assert_eq!(spool.begin_raw("org", b"x").map(drop), Err(SpoolFull));
     recorder.fail(Fault::Sync, 0);
     assert!(shared.make_segment(|_| true));
     assert!(shared.group.as_ref().unwrap().round(shared), "what was kept is written when the disk is back");
-    assert!(spool.reserve().is_ok());
+    assert!(spool.begin_raw("org", b"x").is_ok());
     assert_eq!(read_all(&mut spool.reader("kafka")).len(), 1);
 }

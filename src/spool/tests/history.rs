@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::{self, SyncMode, WhenFull};
 use crate::spool::disk::Disk;
 use crate::spool::disk::recorded::{Recorder, root};
-use crate::spool::{Owner, Position, Reader, Record, Spool, Ticket, open};
+use crate::spool::{Owner, Position, Reader, Record, Spool, Ticket, loss, open};
 
 /// Small, so that a short life has many segments; any record still fits.
 pub(super) const SEGMENT: usize = 56 * 1024;
@@ -86,9 +86,9 @@ impl History {
         Self { recorder, sync, entries: BTreeMap::new(), rounds: Vec::new(), spool, reader }
     }
 
-    pub(super) fn reserve(&mut self) -> (Id, Ticket) {
-        let ticket = self.spool.reserve().unwrap();
-        let id = (self.spool.epoch(), ticket.sequence().number);
+    /// The next number is given out, as this.
+    fn next(&mut self, kind: &str, bytes: usize) -> (Id, Vec<u8>) {
+        let id = (self.spool.epoch(), self.spool.0.shared.log().numbering.next());
         let entry = Entry {
             intent: None,
             intended: NEVER,
@@ -100,14 +100,13 @@ impl History {
             acknowledged: None,
         };
         self.entries.insert(id, entry);
-        (id, ticket)
+        (id, text(kind, id, bytes))
     }
 
     pub(super) fn intend(&mut self, bytes: usize) -> (Id, Ticket) {
-        let (id, mut ticket) = self.reserve();
-        let event = text("intent", id, bytes);
+        let (id, event) = self.next("intent", bytes);
         self.entry(id).intent = Some(event.clone());
-        ticket.intend("org", &event);
+        let ticket = self.spool.begin_raw("org", &event).unwrap();
         self.entry(id).intended = self.recorder.now();
         (id, ticket)
     }
@@ -137,8 +136,18 @@ impl History {
 
     /// Without an INTENT, as refusals are recorded.
     pub(super) fn refuse(&mut self, bytes: usize) {
-        let ticket = self.reserve();
-        self.seal(ticket, bytes);
+        let (id, event) = self.next("final", bytes);
+        self.entry(id).last = Some(event.clone());
+        self.entry(id).sealing = self.recorder.now();
+        drop(self.spool.settle_raw("org", &event));
+        self.entry(id).sealed = self.recorder.now();
+    }
+
+    /// Without room for a record; told as lost.
+    pub(super) fn lose(&mut self) {
+        let shared = &self.spool.0.shared;
+        shared.log().drop_next();
+        loss::tell_when_due(shared);
     }
 
     /// A ticket dropped with its INTENT ends as that.

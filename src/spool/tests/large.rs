@@ -12,8 +12,7 @@ const NORMAL: u64 = 16 << 20;
 
 #[test]
 fn a_start_finds_all_of_a_full_log() {
-    let given = std::env::var_os("TOLLGATE_SPOOL_BYTES").and_then(|text| text.to_str()?.parse().ok());
-    let bytes: u64 = given.unwrap_or(NORMAL);
+    let bytes = super::setting("TOLLGATE_SPOOL_BYTES", NORMAL as usize) as u64;
     let dir = tempfile::tempdir().unwrap();
     let settings = crate::config::Spool { max_bytes: 2 * bytes, ..config(dir.path()) };
     let first = Spool::open(&settings).unwrap();
@@ -21,8 +20,7 @@ fn a_start_finds_all_of_a_full_log() {
         // As long as complete events are.
         record(&first, "x", 1300);
     }
-    let mut open = first.reserve().unwrap();
-    open.intend("org", &event("open", 900));
+    let open = first.begin_raw("org", &event("open", 900)).unwrap();
     let given_out = first.stats().given_out;
     std::mem::forget(open);
     drop(first);

@@ -4,9 +4,12 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::history::{BIG, SEGMENT, open_with};
 use super::{LONG, NOW, config, copy, deliver, drain, event, losses, read, record, segment_files, spool, texts};
-use crate::config::WhenFull;
+use crate::config::{SyncMode, WhenFull};
 use crate::event::{LossReason, Previous};
+use crate::spool::disk::recorded::Recorder;
+use crate::spool::room::LEAST_SEGMENTS;
 use crate::spool::{LEAST_BYTES, Reader, Record, Spool, Stats, Ticket};
 
 /// What was taken in is what went out, what waits and what damage took; each number is one of three.
@@ -21,7 +24,7 @@ fn full(dir: &Path) -> Spool {
     let settings = crate::config::Spool { max_bytes: LEAST_BYTES, when_full: WhenFull::Drop, ..config(dir) };
     let spool = Spool::open(&settings).unwrap();
     while spool.stats().dropped == 0 {
-        let ticket = spool.reserve().unwrap();
+        let ticket = spool.begin_raw("org", &event("x", event::MAX_BYTES)).unwrap();
         drop(ticket.seal("org", &event("x", event::MAX_BYTES)));
     }
     spool
@@ -41,7 +44,7 @@ fn what_is_dropped_is_told_as_one_loss_as_soon_as_there_is_room() {
     let spool = full(dir.path());
     let mut reader = spool.reader("kafka");
     let first = spool.stats().given_out;
-    let dropped: Vec<Ticket> = (0..9).map(|_| spool.reserve().unwrap()).collect();
+    let dropped: Vec<Ticket> = (0..9).map(|_| spool.begin_raw("org", b"x").unwrap()).collect();
     assert!(spool.has_room(), "requests are let through");
     for ticket in dropped {
         assert!(ticket.seal("org", b"nowhere").is_ready());
@@ -52,7 +55,7 @@ fn what_is_dropped_is_told_as_one_loss_as_soon_as_there_is_room() {
     // Nobody asks for a number: the preparing thread does it.
     let told = next(&mut reader);
     assert_eq!(ranges(&[told]), [(1, Some(first), Some(first + 9))]);
-    let ticket = spool.reserve().unwrap();
+    let ticket = spool.begin_raw("org", b"x").unwrap();
     assert_eq!(ticket.sequence().number, first + 10);
     assert!(ticket.seal("org", b"after the gap").is_ready());
     assert_eq!(texts(&drain(&mut reader)), ["after the gap"]);
@@ -68,7 +71,7 @@ fn what_was_dropped_is_told_after_a_kill_and_after_a_kill_of_that() {
     let dir = tempfile::tempdir().unwrap();
     let first = full(dir.path());
     let from = first.stats().given_out;
-    let tickets: Vec<Ticket> = (0..99).map(|_| first.reserve().unwrap()).collect();
+    let tickets: Vec<Ticket> = (0..99).map(|_| first.begin_raw("org", b"x").unwrap()).collect();
     let killed = copy(dir.path());
     let second = spool(killed.path());
     let killed = copy(killed.path());
@@ -94,18 +97,27 @@ fn what_was_dropped_is_told_at_the_end_too() {
     assert_eq!(ranges(&read(&mut second.reader("kafka"))), [(1, Some(number), Some(number))]);
 }
 
+/// Numbers that were dropped are told wherever their place in the log has gone.
 #[test]
-fn a_ticket_that_ends_without_an_event_is_told_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let spool = spool(dir.path());
-    let mut reader = spool.reader("kafka");
-    drop(spool.reserve().unwrap());
-    assert!(spool.reserve().unwrap().seal("org", &vec![b'x'; event::MAX_BYTES + 1]).is_ready());
-    let told = read(&mut reader);
-    assert_eq!(ranges(&told), [(1, Some(1), Some(1)), (1, Some(2), Some(2))]);
-    assert!(losses(&told).iter().all(|loss| loss.data.reason == LossReason::Unrecorded));
-    assert_balanced(&spool.stats());
-    assert_eq!(spool.stats().dropped, 2);
+fn what_was_dropped_is_told_although_all_that_came_before_is_deleted() {
+    let recorder = Recorder::new(SEGMENT);
+    let first = open_with(&recorder, (LEAST_SEGMENTS, WhenFull::Drop, SyncMode::Process)).unwrap();
+    let mut reader = first.reader("kafka");
+    let mut open = Vec::new();
+    while first.stats().dropped < 3 {
+        open.push(first.begin_raw("org", &event("intent", BIG)).unwrap());
+    }
+    let last = first.stats().given_out;
+    for ticket in open {
+        assert!(ticket.seal("org", &event("final", BIG)).is_ready());
+    }
+    let before = first.stats().segments;
+    assert_eq!(deliver(&mut reader) as u64, last - 3);
+    assert!(before > 2 && first.stats().segments == 1, "{before}");
+    recorder.break_locks();
+    std::mem::forget((reader, first));
+    let second = open_with(&recorder, (64, WhenFull::Reject, SyncMode::Process)).unwrap();
+    assert_eq!(ranges(&read(&mut second.reader("kafka"))), [(1, Some(last - 2), Some(last))]);
 }
 
 /// Spoils the place where this text stands, in any segment.
@@ -133,10 +145,9 @@ fn damage_that_a_reader_meets_costs_its_event_or_is_told_by_its_number() {
     let (mut fast, mut slow) = (spool.reader("fast"), spool.reader("slow"));
     record(&spool, "one", 300);
     record(&spool, "two", 300);
-    assert!(spool.reserve().unwrap().seal("org", &event("refused", 300)).is_ready());
+    assert!(spool.settle_raw("org", &event("refused", 300)).is_ready());
     record(&spool, "four", 300);
-    let mut open = spool.reserve().unwrap();
-    open.intend("org", b"open");
+    let open = spool.begin_raw("org", b"open").unwrap();
     spoil(dir.path(), "two");
     spoil(dir.path(), "refused");
     assert_eq!(texts(&[next(&mut fast), next(&mut fast)]), ["one", "four"], "both are passed over");
@@ -192,7 +203,7 @@ fn a_damaged_header_and_a_file_that_cannot_be_read_are_told() {
 #[test]
 fn the_first_event_of_an_epoch_says_where_the_numbers_before_it_end() {
     let dir = tempfile::tempdir().unwrap();
-    let previous = |spool: &Spool| spool.reserve().map(|ticket| ticket.sequence().previous).unwrap();
+    let previous = |spool: &Spool| spool.begin_raw("org", b"x").map(|ticket| ticket.sequence().previous).unwrap();
     let first = spool(dir.path());
     let mut reader = first.reader("kafka");
     for _ in 0..5 {
@@ -210,7 +221,7 @@ fn the_first_event_of_an_epoch_says_where_the_numbers_before_it_end() {
     // The second one gave out no number.
     let third = spool(dir.path());
     assert_eq!(previous(&third), Some(Previous { epoch: 1, number: 5, clean: true }));
-    assert_eq!(third.reserve().unwrap().sequence().previous, None, "only the first event says it");
+    assert_eq!(third.begin_raw("org", b"x").unwrap().sequence().previous, None, "only the first event says it");
 }
 
 #[test]

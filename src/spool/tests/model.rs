@@ -2,7 +2,7 @@
 //!
 //! Random lives of requests, sinks, restarts and kills on a recording disk. Whatever happens, each number that was given
 //! out comes to the sink as the event that the model has, always the same, or is named by one loss event; and the counts
-//! balance after every step.
+//! balance after every step. `TOLLGATE_MODEL_CASES` sets how many lives.
 
 use std::collections::BTreeMap;
 use std::mem::forget;
@@ -21,10 +21,12 @@ use crate::spool::{Position, Reader, Spool, Ticket};
 /// A step of a life. Indices pick one of the open tickets, sizes are bytes of an event.
 #[derive(Clone, Debug)]
 enum Step {
+    /// With an event that lacks its number.
     Begin,
     Settle,
-    Reserve,
-    Intend(usize, usize),
+    /// With bytes of this size.
+    BeginRaw(usize),
+    SettleRaw(usize),
     Progress(usize, usize),
     Seal(usize, usize),
     Drop(usize),
@@ -40,10 +42,10 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let (at, bytes) = (0..8_usize, prop_oneof![20..300_usize, 3000..8000_usize]);
     prop_oneof![
-        4 => Just(Step::Begin),
-        2 => Just(Step::Settle),
-        2 => Just(Step::Reserve),
-        3 => (at.clone(), bytes.clone()).prop_map(|(at, bytes)| Step::Intend(at, bytes)),
+        3 => Just(Step::Begin),
+        1 => Just(Step::Settle),
+        5 => bytes.clone().prop_map(Step::BeginRaw),
+        2 => bytes.clone().prop_map(Step::SettleRaw),
         2 => (at.clone(), bytes.clone()).prop_map(|(at, bytes)| Step::Progress(at, bytes)),
         6 => (at.clone(), bytes).prop_map(|(at, bytes)| Step::Seal(at, bytes)),
         1 => at.prop_map(Step::Drop),
@@ -60,8 +62,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// What a number must come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing is recorded: lost, unless something is.
-    Bare,
+    /// There was no room to record anything.
+    Lost,
     /// This is its event if nothing follows.
     Open(Vec<u8>),
     Done(Vec<u8>),
@@ -93,18 +95,20 @@ impl Life {
         match *step {
             Step::Begin => self.encoded(Spool::begin),
             Step::Settle => self.settle(),
-            Step::Reserve => {
-                if let Ok(ticket) = self.spool.reserve() {
-                    self.give(ticket);
+            Step::BeginRaw(bytes) => {
+                let event = text("intent", self.next(), bytes);
+                if let Ok(ticket) = self.spool.begin_raw("org", &event) {
+                    self.give(ticket, event);
                 }
             }
-            Step::Intend(at, bytes) => self.with(at, |life, id, ticket| {
-                let event = text("intent", id, bytes);
-                ticket.intend("org", &event);
-                if life.model[&id] == State::Bare && !is_dropped(ticket) {
-                    life.model.insert(id, State::Open(event));
+            Step::SettleRaw(bytes) => {
+                let event = text("final", self.next(), bytes);
+                let before = self.spool.stats().dropped;
+                let settled = self.spool.settle_with("org", event.len(), |_| event.clone());
+                if let Ok((sequence, _)) = settled {
+                    self.settled((sequence.epoch, sequence.number), before, event);
                 }
-            }),
+            }
             Step::Progress(at, bytes) => self.with(at, |life, id, ticket| {
                 let skipped = life.spool.stats().progress_skipped;
                 let event = text("progress", id, bytes);
@@ -163,11 +167,12 @@ impl Life {
         let sequence = ticket.sequence();
         let mut written = Vec::new();
         line.write(sequence.number, sequence.previous.as_ref(), &mut written);
-        let dropped = is_dropped(&ticket);
-        let id = self.give(ticket);
-        if !dropped {
-            self.model.insert(id, State::Open(written));
-        }
+        self.give(ticket, written);
+    }
+
+    /// The number that will be given out next.
+    fn next(&self) -> Id {
+        (self.spool.epoch(), self.spool.0.shared.log().numbering.next())
     }
 
     fn acknowledge(&mut self, at: usize) {
@@ -186,16 +191,21 @@ impl Life {
         drop(commit);
         let mut written = Vec::new();
         line.write(sequence.number, sequence.previous.as_ref(), &mut written);
-        let state = if self.spool.stats().dropped == before { State::Done(written) } else { State::Bare };
-        self.model.insert((sequence.epoch, sequence.number), state);
+        self.settled((sequence.epoch, sequence.number), before, written);
     }
 
-    fn give(&mut self, ticket: Ticket) -> Id {
+    /// The number was given out for this event, when so many had been dropped.
+    fn settled(&mut self, id: Id, dropped: u64, event: Vec<u8>) {
+        let state = if self.spool.stats().dropped == dropped { State::Done(event) } else { State::Lost };
+        assert_eq!(self.model.insert(id, state), None, "{id:?} is given out once");
+    }
+
+    fn give(&mut self, ticket: Ticket, event: Vec<u8>) {
         let sequence = ticket.sequence();
         let id = (sequence.epoch, sequence.number);
-        assert_eq!(self.model.insert(id, State::Bare), None, "{id:?} is given out once");
+        let state = if is_dropped(&ticket) { State::Lost } else { State::Open(event) };
+        assert_eq!(self.model.insert(id, state), None, "{id:?} is given out once");
         self.tickets.push((id, ticket));
-        id
     }
 
     fn take(&mut self, at: usize) -> Option<(Id, Ticket)> {
@@ -293,7 +303,7 @@ fn usage(spool: &Spool) -> UsageEvent {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 120, ..Config::default() })]
+    #![proptest_config(Config { cases: super::setting("TOLLGATE_MODEL_CASES", 120) as u32, ..Config::default() })]
     #[test]
     fn a_spool_is_what_its_model_is(
         steps in proptest::collection::vec(step(), 1..150),

@@ -8,22 +8,8 @@ use crate::spool::room::{RECORD_SHARE, TICKET_SHARE};
 impl Log {
     /// Gives out the next number without room for a record.
     pub(in crate::spool) fn drop_next(&mut self) -> u64 {
-        let number = self.numbering.give();
-        self.without_record(number);
-        number
-    }
-
-    /// A number that was given out has no record and will have none.
-    pub(in crate::spool) fn without_record(&mut self, number: u64) {
         self.balance.dropped += 1;
-        self.numbering.without_record(number);
-    }
-
-    /// Gives out the next number and reserves room for its two records.
-    pub(in crate::spool) fn reserve(&mut self) -> u64 {
-        self.reserved += TICKET_SHARE;
-        self.tickets += 1;
-        self.numbering.give_bare()
+        self.numbering.drop_next()
     }
 
     /// Gives out the next number with its INTENT, and reserves room for its FINAL; `fit` must have said yes.
@@ -44,20 +30,12 @@ impl Log {
 
     /// What must be free for a ticket to be given out: also what has to be reported before.
     pub(in crate::spool) fn ticket_share(&self) -> u64 {
-        TICKET_SHARE + LOSS_SHARE * self.numbering.unreported().ranges().count() as u64
+        TICKET_SHARE + if self.owes_report() { LOSS_SHARE } else { 0 }
     }
 
     /// Whether something was dropped and is not reported.
-    pub(in crate::spool) fn owes_reports(&self) -> bool {
-        self.numbering.unreported().ranges().next().is_some()
-    }
-
-    /// Appends an INTENT; `fit` must have said yes.
-    pub(in crate::spool) fn intend(&mut self, number: u64, payload: Vec<u8>) {
-        self.append(self.head(Kind::Intent, number), &[&payload]);
-        self.numbering.covered(number);
-        self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
-        self.remember(number, payload);
+    pub(in crate::spool) fn owes_report(&self) -> bool {
+        self.numbering.unreported().is_some()
     }
 
     /// Appends a PROGRESS, which takes the INTENT's place; `fit` must have said yes.
@@ -67,11 +45,12 @@ impl Log {
         self.remember(number, payload);
     }
 
-    /// Ends a ticket whose INTENT was written; its INTENT's payload.
-    pub(in crate::spool) fn finish_intended(&mut self, number: u64) -> Option<Vec<u8>> {
+    /// Ends a ticket with its FINAL; `fit` must have said yes.
+    pub(in crate::spool) fn seal(&mut self, number: u64, payload: &[&[u8]], now_ms: u64) {
         self.tickets -= 1;
         self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
-        self.forget(number)
+        self.forget(number);
+        self.complete(self.head(Kind::Final, number), payload, now_ms);
     }
 
     /// Ends a ticket whose FINAL could not be written: its INTENT stays open, for the next start to publish.
@@ -79,13 +58,6 @@ impl Log {
         self.tickets -= 1;
         self.balance.dropped += 1;
         self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
-    }
-
-    /// Ends a ticket without an INTENT.
-    pub(in crate::spool) fn finish_plain(&mut self, number: u64) {
-        self.numbering.covered(number);
-        self.tickets -= 1;
-        self.reserved = self.reserved.saturating_sub(TICKET_SHARE);
     }
 
     /// Copies an open INTENT of an old segment into the active one; `fit` must have said yes.

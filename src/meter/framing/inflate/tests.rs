@@ -271,3 +271,23 @@ fn a_window_beyond_the_bound_is_refused() {
     // Large-window brotli says so in its first byte.
     assert_eq!(read("br", [&[0x11, 0x1e, 0, 0, 0, 0][..]]).1, Err(Stop::Broken));
 }
+
+/// A metablock of 16 MiB whose codes have no bits: no input is asked for while it is decoded.
+const BROTLI_WITHOUT_BITS: &str = "cfffff7ff825a2a200000040000000b6a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a29f21ff040004\
+                                   0000f04b783b0180eeaffd";
+
+#[test]
+fn brotli_that_needs_a_longer_window_than_encoders_use_is_not_read_on() {
+    let body = bytes(BROTLI_WITHOUT_BITS);
+    let (out, read, _) = read("br", [&body[..]]);
+    assert_eq!((out.len(), read), (0, Err(Stop::TooMuch)));
+}
+
+#[test]
+fn brotli_in_the_window_that_encoders_use_is_stopped_once_that_is_full() {
+    let mut body = bytes(BROTLI_WITHOUT_BITS);
+    body[0] = 0xcb;
+    let (out, read, _) = read("br", [&body[..]]);
+    assert!((out.len() as u64) <= super::RATIO_FROM, "{}", out.len());
+    assert_eq!(read, Err(Stop::TooMuch));
+}
