@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// The wire format of the streams; whole answers are OpenAI's.
     #[arg(long, default_value = "openai")]
     dialect: Format,
+    /// Count instructions under valgrind rather than take times: some minutes, whatever else the machine does.
+    #[arg(long)]
+    pub(crate) instructions: bool,
     /// Deliver to this broker rather than to a mock: HOST:PORT.
     #[arg(long, env = "TOLLGATE_BENCH_KAFKA")]
     pub(crate) kafka: Option<String>,

@@ -35,6 +35,20 @@ pub(super) fn first_value<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     T::deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()
 }
 
+/// What stands between the quotes of a string of which `text` is what follows the first quote, and what follows the last.
+pub(super) fn string_at(text: &[u8]) -> Option<(&str, &[u8])> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        let (string, rest) = text.split_at_checked(at)?;
+        if let Some(rest) = rest.strip_prefix(b"\"") {
+            return Some((std::str::from_utf8(string).ok()?, rest));
+        }
+        // A backslash, and what it escapes.
+        at += 2;
+    }
+}
+
 /// Whether an object begins with the field `type` of this value, as the formats with typed events write it.
 pub(super) fn begins_with_type(payload: &[u8], kind: &[u8]) -> bool {
     let rest = payload.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
@@ -67,7 +81,7 @@ pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) 
 mod tests {
     use memchr::memmem::Finder;
 
-    use super::{begins_with_type, keys, values};
+    use super::{begins_with_type, keys, string_at, values};
 
     #[test]
     fn a_key_is_found_and_the_same_word_as_a_value_or_in_a_text_is_not() {
@@ -81,6 +95,16 @@ mod tests {
         let payload = br#"{"a":"delta","b":"\"delta\":1","delta" : {"x":1}}"#;
         let deltas = keys(payload).filter(|(key, _)| key.ends_with(b"\"delta"));
         assert_eq!(deltas.map(|(_, value)| value).collect::<Vec<_>>(), [br#"{"x":1}}"#]);
+    }
+
+    #[test]
+    fn a_string_ends_at_the_first_quote_that_is_not_escaped() {
+        assert_eq!(string_at(br#"a b","c""#), Some(("a b", br#","c""#.as_slice())));
+        assert_eq!(string_at(br#"a\"b\\" c"#), Some((r#"a\"b\\"#, b" c".as_slice())));
+        assert_eq!(string_at(b"\""), Some(("", b"".as_slice())));
+        for broken in [b"".as_slice(), b"a", b"a\\", b"a\\\"", b"\xff\""] {
+            assert_eq!(string_at(broken), None, "{broken:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{Message, take_message, take_text};
 use crate::dialect::Reading;
-use crate::dialect::scan::{first_value, keys, values};
+use crate::dialect::scan::{first_value, keys, string_at, values};
 
 static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"delta\""));
 static TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"text\""));
@@ -43,8 +43,14 @@ fn says_nothing(value: &[u8]) -> bool {
     value.starts_with(b"null") || value.starts_with(b"\"\"")
 }
 
-/// Reads a `delta`; false when it cannot be read.
+/// Reads a `delta`; false when it cannot be read. One that is all text needs no parser.
 fn take_delta(delta: &[u8], reading: &mut Reading) -> bool {
+    if let Some((text, after)) = delta.strip_prefix(b"{\"content\":\"").and_then(string_at)
+        && after.starts_with(b"}")
+    {
+        reading.content(text);
+        return true;
+    }
     let delta = first_value::<Message<'_>>(delta);
     delta.inspect(|delta| take_message(delta, reading)).is_some()
 }
