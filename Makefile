@@ -17,6 +17,7 @@ TEST_ARGS ?=
 KILLS ?= 200
 CALLS ?= 50000
 SIDECARS ?= 3
+STRANGERS ?= 1000000
 SECONDS ?= 20
 MINUTES ?= 10
 RATE ?= 500
@@ -44,9 +45,16 @@ soak: build-packages ## kill Tollgate again and again under load, Kafka flapping
 		-- --nocapture
 
 .PHONY: soak-fleet
-soak-fleet: build-packages ## kill sidecars and control planes under load; ledger totals must agree to the nano-dollar (CALLS=50000 SIDECARS=3)
+soak-fleet: build-packages ## kill sidecars and control planes under load; ledger and budgets must agree to the nano-dollar (CALLS=50000 SIDECARS=3)
 	TOLLGATE_TEST_FLEET_CALLS=$(CALLS) TOLLGATE_TEST_FLEET_SIDECARS=$(SIDECARS) \
 		.ci/summed cargo test --locked --test it fleet:: -- --nocapture
+
+# The program under test is optimised, the test around it is not.
+.PHONY: soak-flood
+soak-flood: build-packages ## flood a sidecar and its control plane with random keys, watch memory and good keys (STRANGERS=1000000)
+	cargo build --locked --release
+	TOLLGATE_TEST_FLOOD=$(STRANGERS) TOLLGATE_TEST_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/release/tollgate \
+		.ci/summed cargo test --locked --test it remote::flood -- --nocapture
 
 .PHONY: soak-cuts
 soak-cuts: build-packages ## cut the client at every byte of every recorded stream, by both policies, HTTP/1.1 and HTTP/2
@@ -104,7 +112,7 @@ install-deny: cargo
 	nice cargo install cargo-deny --locked --version $(deny_version) --root $(TOLLGATE_CACHE)/tools
 
 .PHONY: peers
-peers: cargo ## install what the tests need: Kafka, PostgreSQL, llama.cpp, official clients, promtool
+peers: cargo ## install what the tests need: Kafka, PostgreSQL, Redis, llama.cpp, official clients, promtool
 	@tests/peers/install.sh
 
 .PHONY: clean

@@ -86,8 +86,10 @@ impl App {
             Meter::new(&config, spool.clone(), Arc::clone(&metrics)).context("counting threads did not start")?;
         let authority = authority(role, &config, (&meter, &shutdown)).await?;
         let sinks = sinks(&config, &spool, authority.as_ref().and_then(Authority::plan))?;
-        let source = authority.as_ref().map(Authority::source);
-        let guard = Arc::new(Guard::beside(source, &config.guard, &config.limits));
+        let life = format!("{}-{}", spool.id(), spool.epoch());
+        let source = authority.as_ref().map(|authority| authority.source(&life));
+        let guard = Guard::beside((source, &life), &config.guard, &config.limits);
+        let guard = Arc::new(guard.sharing(config.shared_limits.as_ref()));
         guard.price(&config.prices);
         let kept = Arc::new(guard.recall(&config.events.spool.dir)?);
         let proxy = Arc::new(Proxy {
@@ -100,7 +102,7 @@ impl App {
         let address = listener.local_addr();
         observe::all(&metrics, (&proxy, &spool, &sinks), &listener)?;
         authority.as_ref().map_or(Ok(()), |authority| authority.observe(&metrics, &spool))?;
-        let readiness = readiness(&spool, &shutdown, authority.clone());
+        let readiness = readiness((&spool, &guard), &shutdown, authority.clone());
         let ops = Ops::bind(config.ops.address, Arc::clone(&metrics), readiness)
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --ops-listen", config.ops.address))?;
@@ -111,10 +113,10 @@ impl App {
         let follower = authority.clone().map(|authority| authority.follow(Arc::clone(&front.proxy.guard)));
         background.extend(follower.map(tokio::spawn));
         background.push(tokio::spawn(Arc::clone(&guard).keep_up(Arc::clone(&kept))));
-        background.push(tokio::spawn({
-            let guard = Arc::clone(&guard);
-            async move { guard.follow().await }
-        }));
+        let (following, sharing) = (Arc::clone(&guard), Arc::clone(&guard));
+        background.push(tokio::spawn(async move { following.follow().await }));
+        background.push(tokio::spawn(async move { sharing.share_limits().await }));
+        guard.joined().await;
         let answer = move |request, peer: Peer| front.clone().answer(request, peer.address.ip());
         let serving = tokio::spawn(listener.run(answer, shutdown));
         let drain_timeout = config.proxy.drain_timeout;
@@ -193,7 +195,7 @@ impl App {
             }
             meter.stop();
             for (sink, ending) in sinks.stop(DELIVERY_PATIENCE) {
-                tracing::info!(sink, ?ending, "sink stopped");
+                tracing::info!(%sink, ?ending, "sink stopped");
             }
             spool.close();
         })
@@ -204,11 +206,10 @@ impl App {
 
 /// What delivers: the sinks that read from the spool, the ledger's among them.
 fn sinks(config: &Config, spool: &Spool, ledger: Option<sink::Plan>) -> Result<Sinks> {
-    let plans = sink::Plan::all(&config.events)?.into_iter().chain(ledger).map(|plan| {
-        let reader = spool.reader(plan.name());
-        (plan, reader)
-    });
-    Ok(Sinks::start(plans.collect(), &config.events.spool)?)
+    let plans: Vec<_> = sink::Plan::all(&config.events)?.into_iter().chain(ledger).collect();
+    let names: Vec<_> = plans.iter().map(sink::Plan::name).collect();
+    let readers = spool.readers(names.iter().map(AsRef::as_ref));
+    Ok(Sinks::start(plans.into_iter().zip(readers).collect(), &config.events.spool)?)
 }
 
 /// The control plane, where this role has one.
@@ -228,14 +229,17 @@ async fn authority(
     }
 }
 
-fn readiness(spool: &Spool, shutdown: &Shutdown, authority: Option<Authority>) -> Readiness {
-    let (spool, shutdown) = (spool.clone(), shutdown.clone());
+fn readiness(parts: (&Spool, &Arc<Guard>), shutdown: &Shutdown, authority: Option<Authority>) -> Readiness {
+    let (spool, guard, shutdown) = (parts.0.clone(), Arc::clone(parts.1), shutdown.clone());
     Arc::new(move || {
         if shutdown.is_draining() {
             return Err("shutting down\n");
         }
         if authority.as_ref().is_some_and(|authority| !authority.is_ready()) {
             return Err("the control plane's database does not answer\n");
+        }
+        if !guard.can_limit() {
+            return Err("the store of limits does not answer\n");
         }
         if spool.has_room() { Ok(()) } else { Err("the spool is full: usage cannot be recorded\n") }
     })

@@ -53,6 +53,8 @@ names! {
     X_TOLLGATE_REQUEST_ID = "x-tollgate-request-id";
     /// Names the sidecar that asks an authority.
     X_TOLLGATE_INSTANCE = "x-tollgate-instance";
+    /// Names what a request does, so that a receiver can tell a repetition.
+    IDEMPOTENCY_KEY = "idempotency-key";
     /// Where a client of an event stream left off.
     LAST_EVENT_ID = "last-event-id";
     /// Which side limited the caller: `gateway` is us.
@@ -164,6 +166,9 @@ pub const RATE: [HeaderName; 3] = [
     HeaderName::from_static("x-tollgate-ratelimit-remaining-requests"),
     HeaderName::from_static("x-tollgate-ratelimit-reset-requests"),
 ];
+
+/// How the header of each attribute of a CloudEvent in binary mode begins.
+pub const CLOUDEVENT_PREFIX: &str = "ce-";
 
 /// Content codings that are understood on the way; an upstream is asked for no other.
 pub const READABLE_CODINGS: [&str; 6] = ["gzip", "x-gzip", "deflate", "br", "zstd", "identity"];

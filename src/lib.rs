@@ -25,5 +25,6 @@ pub mod shutdown;
 pub mod sink;
 pub mod spool;
 pub mod telemetry;
+pub mod trust;
 pub mod types;
 pub mod upstream;

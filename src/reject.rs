@@ -11,6 +11,8 @@ const FULL: &str = "Usage cannot be recorded at the moment, so the request was n
 const UNRECORDABLE: &str =
     "The usage of this request cannot be recorded, so it was not sent. That is a defect here: please report it.";
 const CUT: &str = "The upstream broke off before its answer was whole.";
+const KEY_UNCHECKED: &str = "The key could not be checked at the moment. Try again later.";
+const LIMITS_UNCHECKED: &str = "The limits of this key could not be checked at the moment. Try again later.";
 const STALLED: &str = "The upstream fell silent before its answer was whole.";
 
 /// Why a caller is not let in. Seen in metrics and logs only: the client's body is the same for all.
@@ -98,6 +100,8 @@ pub enum Reject {
     Unrecordable,
     /// The authority does not answer.
     AuthorityUnreachable,
+    /// The store through which limits are shared does not answer, and callers are to be refused then.
+    LimitsUnreachable,
     /// The process is ending.
     ShuttingDown,
     /// The upstream could not be reached.
@@ -163,12 +167,8 @@ impl Reject {
             ),
             Self::SpoolFull => (503, "usage_store_full", "spool_full", FULL),
             Self::Unrecordable => (500, "usage_not_recordable", "unrecordable", UNRECORDABLE),
-            Self::AuthorityUnreachable => (
-                503,
-                "authority_unreachable",
-                "authority",
-                "The key could not be checked at the moment. Try again later.",
-            ),
+            Self::AuthorityUnreachable => (503, "authority_unreachable", "authority", KEY_UNCHECKED),
+            Self::LimitsUnreachable => (503, "limits_unreachable", "limits", LIMITS_UNCHECKED),
             Self::ShuttingDown => (503, "shutting_down", "shutting_down", "This instance is shutting down. Try again."),
             Self::UpstreamUnreachable => {
                 (502, "upstream_unreachable", "upstream", "The upstream could not be reached.")
@@ -188,7 +188,7 @@ impl Reject {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(state) => state.retry_after,
-            Self::SpoolFull | Self::AuthorityUnreachable => Some(Duration::from_secs(5)),
+            Self::SpoolFull | Self::AuthorityUnreachable | Self::LimitsUnreachable => Some(Duration::from_secs(5)),
             Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -52,7 +52,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// The request, with headers as an SDK sends them.
     pub(crate) fn new(ask: Ask) -> Result<Self> {
-        let request = Request::post("/v1/chat/completions")
+        let request = Request::post(ask.path())
             .header(header::HOST, "api.example.com")
             .header(header::AUTHORIZATION, format!("Bearer {KEY}"))
             .header(header::CONTENT_TYPE, "application/json")

@@ -4,6 +4,8 @@
 //! rounds: in each, every peer is started anew and put through every scenario in turn with the others.
 
 mod floor;
+mod format;
+mod instructions;
 mod kafka;
 mod load;
 mod machine;
@@ -76,6 +78,12 @@ fn measure(options: &Options) -> Result<String> {
     let peers = options.peers();
     let broker = peers.contains(&Name::Kafka).then(|| Broker::start(options.kafka.as_deref(), directory.path()));
     let broker = broker.transpose()?;
+    if options.instructions {
+        let topic = broker.as_ref().map(|broker| &broker.topic);
+        let (binary, directory) = (options.binary(), directory.path());
+        let around = Surroundings { upstream, binary, topic, directory, counted: true };
+        return Ok(options.preface() + "\n" + &instructions::measure(&peers, options.plan().format, &around)?);
+    }
     let mut samples = Samples::default();
     if peers.iter().any(|peer| *peer >= Name::Tollgate) {
         let size = machine::stripped_megabytes(options.binary(), directory.path())?;
@@ -87,7 +95,7 @@ fn measure(options: &Options) -> Result<String> {
         let start = |name: Name| {
             let directory = directory.path().join(format!("{number}-{name:?}"));
             std::fs::create_dir(&directory)?;
-            Peer::start(name, &Surroundings { upstream, binary, topic, directory: &directory })
+            Peer::start(name, &Surroundings { upstream, binary, topic, directory: &directory, counted: false })
                 .with_context(|| format!("{name} does not start"))
         };
         let mut turn = peers.clone();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::format::Format;
 use crate::machine;
 use crate::peer::Name;
 use crate::process::cores;
@@ -43,6 +44,12 @@ pub(crate) struct Options {
     /// What is measured; by default everything.
     #[arg(long, value_delimiter = ',')]
     scenarios: Vec<Scenario>,
+    /// The wire format of the streams; whole answers are OpenAI's.
+    #[arg(long, default_value = "openai")]
+    dialect: Format,
+    /// Count instructions under valgrind rather than take times: some minutes, whatever else the machine does.
+    #[arg(long)]
+    pub(crate) instructions: bool,
     /// Deliver to this broker rather than to a mock: HOST:PORT.
     #[arg(long, env = "TOLLGATE_BENCH_KAFKA")]
     pub(crate) kafka: Option<String>,
@@ -78,11 +85,11 @@ impl Options {
     /// How long and how much.
     pub(crate) fn plan(&self) -> Plan {
         let millis = Duration::from_millis;
-        let plan =
-            Plan { rounds: 5, window: millis(6_000), streams: 1_000, pause: millis(100), token_pause: millis(10) };
+        let (format, pause, token_pause) = (self.dialect, millis(100), millis(10));
+        let plan = Plan { rounds: 5, window: millis(6_000), streams: 1_000, pause, token_pause, format };
         let plan = match () {
             () if self.is_self_check() => {
-                Plan { rounds: 1, window: millis(100), streams: 10, pause: millis(1), token_pause: millis(1) }
+                Plan { rounds: 1, window: millis(100), streams: 10, pause: millis(1), token_pause: millis(1), format }
             }
             () if self.quick => Plan { rounds: 1, window: millis(2_000), streams: 200, pause: millis(25), ..plan },
             () => plan,
@@ -118,9 +125,11 @@ impl Options {
 
     /// What stands above the table.
     pub(crate) fn preface(&self) -> String {
-        let Plan { rounds, window, streams, pause, .. } = self.plan();
+        let Plan { rounds, window, streams, pause, format, .. } = self.plan();
         let amount = format!(
-            "- {rounds} round(s) of {window:?} per scenario and peer; {streams} paced streams, a chunk each {pause:?}\n"
+            "- {rounds} round(s) of {window:?} per scenario and peer; {streams} paced streams, a chunk each {pause:?}; \
+             streams in the format of {}\n",
+            format.name()
         );
         let placed = if cores() < 2 {
             "- one core: nothing is pinned, and latencies say little\n"

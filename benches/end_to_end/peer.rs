@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+use crate::instructions;
 use crate::kafka::Topic;
 use crate::load::Tally;
 use crate::payload::{Ask, KEY};
@@ -59,6 +60,21 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) topic: Option<&'a Topic>,
     /// A directory for this start alone.
     pub(crate) directory: &'a Path,
+    /// Whether instructions are counted.
+    pub(crate) counted: bool,
+}
+
+impl Surroundings<'_> {
+    /// What starts a program, under valgrind where instructions are counted.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        if !self.counted {
+            return Command::new(program);
+        }
+        let [valgrind, options @ ..] = instructions::wrapper(self.directory);
+        let mut command = Command::new(valgrind);
+        command.args(options).arg(program);
+        command
+    }
 }
 
 /// One running peer.
@@ -138,6 +154,13 @@ impl Peer {
         Ok(())
     }
 
+    /// Asks it to end; what it said on standard error.
+    pub(crate) fn end_and_tell(mut self) -> Result<String> {
+        let errors = self.process()?.errors();
+        self.end()?;
+        Ok(std::fs::read_to_string(errors)?)
+    }
+
     /// Asks it to end.
     pub(crate) fn end(self) -> Result<()> {
         self.process.map_or(Ok(()), Process::end)
@@ -170,7 +193,7 @@ impl Peer {
 }
 
 fn start_floor(address: SocketAddr, around: &Surroundings<'_>) -> Result<Process> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = around.command(&std::env::current_exe()?);
     command.args(["--role", "floor", "--listen", &address.to_string(), "--upstream", &around.upstream.to_string()]);
     Process::start(&mut command, Core::Proxy, &around.directory.join("floor.err"))
 }

@@ -111,6 +111,11 @@ impl Process {
         }
     }
 
+    /// The file of what it says on standard error.
+    pub(crate) fn errors(&self) -> PathBuf {
+        self.errors.clone()
+    }
+
     /// The end of what it said on standard error.
     pub(crate) fn last_words(&self) -> String {
         let text = fs::read(&self.errors).unwrap_or_default();

@@ -12,6 +12,7 @@ use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::format::Format;
 use crate::load::{Connection, Prepared};
 use crate::payload::{Ask, WRITES};
 use crate::peer::Peer;
@@ -43,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) pause: Duration,
     /// The same while the time to the first token is taken.
     pub(crate) token_pause: Duration,
+    /// Of the streams.
+    pub(crate) format: Format,
 }
 
 /// What a peer is put through.
@@ -78,7 +81,7 @@ impl Scenario {
             Self::Paced => runtime.block_on(paced(peer, plan)),
             Self::Flat => {
                 let cpu = cpu_per_answer(peer, |peer| {
-                    runtime.block_on(closed_loop(peer, Ask::Stream(Duration::ZERO), plan.window))
+                    runtime.block_on(closed_loop(peer, Ask::Stream(plan.format, Duration::ZERO), plan.window))
                 })?;
                 Ok(vec![(Figure::CpuFlat, cpu / WRITES as f64)])
             }
@@ -131,7 +134,7 @@ async fn closed_loop(peer: &Peer, ask: Ask, window: Duration) -> Result<()> {
 
 /// Streams begin one after the other over the length of a stream, so that from then on as many begin as end.
 async fn paced(peer: &mut Peer, plan: &Plan) -> Result<Vec<Value>> {
-    let ask = Ask::Stream(plan.pause);
+    let ask = Ask::Stream(plan.format, plan.pause);
     let ramp = plan.pause * WRITES as u32;
     let start = Instant::now() + LEAD;
     let (from, to) = (start + ramp + SETTLE, start + ramp + SETTLE + plan.window);
@@ -149,7 +152,7 @@ async fn paced(peer: &mut Peer, plan: &Plan) -> Result<Vec<Value>> {
         });
     }
     let values = tokio::select! {
-        values = watch(peer, from, plan.window) => values?,
+        values = watch(peer, from, plan) => values?,
         early = failure(&mut tasks) => return Err(early),
     };
     finish(&mut tasks).await?;
@@ -158,14 +161,15 @@ async fn paced(peer: &mut Peer, plan: &Plan) -> Result<Vec<Value>> {
 }
 
 /// Reads CPU and memory of a peer under paced streams.
-async fn watch(peer: &mut Peer, from: Instant, window: Duration) -> Result<Vec<Value>> {
+async fn watch(peer: &mut Peer, from: Instant, plan: &Plan) -> Result<Vec<Value>> {
+    let Plan { window, format, pause, .. } = *plan;
     sleep_until(from).await;
     let (bytes, cpu) = (peer.tally.bytes(), peer.process()?.cpu()?);
     sleep(window / 2).await;
     let resident = peer.process()?.resident()?;
     sleep_until(from + window).await;
     let used = peer.process()?.cpu()?.since(&cpu);
-    let streams = (peer.tally.bytes() - bytes) as f64 / Ask::Stream(Duration::ZERO).answer_bytes() as f64;
+    let streams = (peer.tally.bytes() - bytes) as f64 / Ask::Stream(format, pause).answer_bytes() as f64;
     let chunks = streams * WRITES as f64;
     Ok(vec![(Figure::CpuPaced, micros(used) / chunks), (Figure::ResidentStreams, resident)])
 }
@@ -204,7 +208,7 @@ async fn first_token(peer: &Peer, plan: &Plan) -> Result<Histogram<u64>> {
     let (ramp, end) = (plan.token_pause * WRITES as u32, start + plan.window);
     for number in 0..TOKEN_STREAMS {
         let (address, tally) = (peer.address, Arc::clone(&peer.tally));
-        let (warm, prepared) = (Prepared::new(Ask::Whole)?, Prepared::new(Ask::Stream(plan.token_pause))?);
+        let (warm, prepared) = (Prepared::new(Ask::Whole)?, Prepared::new(Ask::Stream(plan.format, plan.token_pause))?);
         tasks.spawn(async move {
             let mut connection = Connection::open(address, &tally).await?;
             let mut seen = histogram()?;

@@ -6,7 +6,6 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Result;
 use tollgate::types::Digest;
@@ -39,9 +38,13 @@ pub(crate) fn start(around: &Surroundings<'_>, listen: SocketAddr, sink: &SinkCh
         directory.join("prices.yaml"),
         "version: 2026-11-01\nmodels:\n  - { model: \"bench-*\", input: 2.5, output: 10 }\n",
     )?;
-    let mut command = Command::new(around.binary);
+    let mut command = around.command(around.binary);
     command.arg("serve").arg("--config").arg(&config).current_dir(directory);
-    command.env_clear().env("TOKIO_WORKER_THREADS", "1").stdout(std::process::Stdio::null());
+    command
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("TOKIO_WORKER_THREADS", "1")
+        .stdout(std::process::Stdio::null());
     Process::start(&mut command, Core::Proxy, &directory.join("tollgate.err"))
 }
 

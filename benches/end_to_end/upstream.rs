@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
-use crate::payload::{Answers, Ask};
+use crate::payload::{Answers, Ask, Stream};
 
 const MOST_HEAD_BYTES: usize = 64 * 1024;
 
@@ -45,7 +45,10 @@ async fn converse(mut stream: TcpStream, answers: &Answers) -> Result<()> {
     while let Some(body) = request(&mut stream, &mut buffer).await? {
         let sent = match Ask::read(&body)? {
             Ask::Whole => stream.write_all(&answers.whole).await,
-            Ask::Stream(pause) => send_stream(&mut stream, (answers, &body), pause).await,
+            Ask::Stream(format, pause) => {
+                let answer = answers.stream(format).context("no stream of this format")?;
+                send_stream(&mut stream, (answer, &body), pause).await
+            }
         };
         if sent.is_err() {
             // Who asked has gone.
@@ -55,14 +58,9 @@ async fn converse(mut stream: TcpStream, answers: &Answers) -> Result<()> {
     Ok(())
 }
 
-async fn send_stream(
-    stream: &mut TcpStream,
-    (answers, body): (&Answers, &[u8]),
-    pause: Duration,
-) -> std::io::Result<()> {
-    let Some((_, chunks)) = answers.stream.split_last() else { return Ok(()) };
+async fn send_stream(stream: &mut TcpStream, (answer, body): (&Stream, &[u8]), pause: Duration) -> std::io::Result<()> {
     let start = Instant::now();
-    for (number, write) in (0..).zip(chunks.iter().chain([answers.last_of(body)])) {
+    for (number, write) in (0..).zip(answer.chunks.iter().chain([answer.last_of(body)])) {
         // Counted from the start, so that no lateness adds up; the first goes at once, since timers are good to 1 ms.
         if number > 0 && !pause.is_zero() {
             sleep_until(start + pause * number).await;

@@ -28,6 +28,52 @@ const ANTHROPIC: Stream = Stream {
     ],
 };
 
+const RESPONSES: Stream = Stream {
+    path: "/v1/responses",
+    first: r#"{"type":"response.created","response":{"id":"r","model":"gpt-x","status":"in_progress","output":[],"usage":null}}"#,
+    piece: r#"{"type":"response.output_text.delta","item_id":"i","output_index":0,"content_index":0,"delta":" and so the word"}"#,
+    last: &[
+        r#"{"type":"response.completed","response":{"id":"r","model":"gpt-x","status":"completed","output":[],"usage":{"input_tokens":12,"output_tokens":64,"total_tokens":76}}}"#,
+    ],
+};
+
+const COHERE_V1: Stream = Stream {
+    path: "/v1/chat",
+    first: r#"{"is_finished":false,"event_type":"stream-start","generation_id":"29f14a5a"}"#,
+    piece: r#"{"is_finished":false,"event_type":"text-generation","text":" and so the word"}"#,
+    last: &[
+        r#"{"is_finished":true,"event_type":"stream-end","finish_reason":"COMPLETE","response":{"text":"","meta":{"tokens":{"input_tokens":12,"output_tokens":64}}}}"#,
+    ],
+};
+
+const GENERATE: Stream = Stream {
+    path: "/api/generate",
+    first: r#"{"model":"llama3.2","created_at":"2026-10-17T23:14:07.414671Z","response":"Once","done":false}"#,
+    piece: r#"{"model":"llama3.2","created_at":"2026-10-17T23:14:07.414671Z","response":" and so","done":false}"#,
+    last: &[
+        r#"{"model":"llama3.2","created_at":"2026-10-17T23:14:07.414671Z","response":"","done":true,"prompt_eval_count":12,"eval_count":64}"#,
+    ],
+};
+
+const USAGEGUARD: Stream = Stream {
+    path: "/v1/inference/chat",
+    first: r#"{"schema":"inference.response.chunk.v1","created":1721208440,"model_id":"meta.llama3","content":"Once"}"#,
+    piece: r#"{"schema":"inference.response.chunk.v1","created":1721208440,"model_id":"meta.llama3","content":" and so the word"}"#,
+    last: &[
+        r#"{"schema":"inference.response.usage.chunk.v1","usage":{"inputTokens":12,"outputTokens":64,"totalTokens":76},"created":1721208440,"model_id":"meta.llama3","content":""}"#,
+        "[DONE]",
+    ],
+};
+
+const LLMSTUDIO: Stream = Stream {
+    path: "/api/engine/chat/openai",
+    first: r#"{"id":"c","model":"gpt-x","deployment":"gpt-x","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null,"metrics":null}"#,
+    piece: r#"{"id":"c","model":"gpt-x","deployment":"gpt-x","choices":[{"index":0,"delta":{"content":" and so the word"},"finish_reason":null}],"usage":null,"metrics":null}"#,
+    last: &[
+        r#"{"id":"c","model":"gpt-x","deployment":"gpt-x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null,"metrics":{"input_tokens":12,"output_tokens":64,"total_tokens":76}}"#,
+    ],
+};
+
 const COHERE: Stream = Stream {
     path: "/v2/chat",
     first: r#"{"id":"29f14a5a","type":"message-start","delta":{"message":{"role":"assistant","content":[]}}}"#,
@@ -65,8 +111,8 @@ const BEDROCK: Stream = Stream {
 };
 
 pub(crate) fn bench(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("dialects");
-    for stream in [ANTHROPIC, COHERE, OLLAMA, GOOGLE, BEDROCK] {
+    let mut group = criterion.benchmark_group("tap");
+    for stream in [RESPONSES, ANTHROPIC, COHERE, COHERE_V1, OLLAMA, GENERATE, GOOGLE, BEDROCK, USAGEGUARD, LLMSTUDIO] {
         let route = route(DialectChoice::Auto, &Method::POST, stream.path);
         let chunks = stream.chunks(route.dialect.streams());
         group.throughput(Throughput::Elements(chunks.len() as u64));

@@ -1,16 +1,21 @@
-//! Admission of a key that is cached, under limits that are not reached: identify, admit, drop the permit.
+//! Admission of a key that is cached, under limits that are not reached: identify, admit, drop the permit. With limits
+//! shared through a store where `redis-server` is installed: held ahead, and asked for each time.
 
 use std::future::Future;
 use std::hint::black_box;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use criterion::Criterion;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use tollgate::config::{self, GuardMode, LimitSet};
+use tollgate::config::{self, GuardMode, LimitSet, SharedLimits, WhenUnreachable};
 use tollgate::guard::{Guard, Wants};
 use tollgate::types::{Digest, KeyId, KeyRecord, Limits, OrgId, Pattern};
 
@@ -44,7 +49,77 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.bench_function("refuse an unknown key", |bencher| {
         bencher.iter(|| assert!(now(guard.identify(black_box(&unknown), &uri)).is_err(), "the key is unknown"));
     });
+    shared(&mut group, &known);
     group.finish();
+}
+
+/// Limits shared through a store on this machine.
+fn shared(group: &mut BenchmarkGroup<'_, WallTime>, known: &HeaderMap) {
+    let Some((_server, store)) = Server::start() else {
+        eprintln!("no redis-server: shared limits are not measured");
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let Ok(runtime) = runtime else { return };
+    let uri = Uri::from_static("/v1/chat/completions");
+    let wants = Wants { model: Some("gpt-4o-mini"), input_tokens: 300, max_output_tokens: Some(256) };
+    // Of a limit below 64 nothing is held ahead.
+    let exact = Limits { requests_per_minute: None, tokens_per_minute: None, concurrent_requests: Some(63) };
+    for (name, key) in [("admit and drop, shared, ahead", LIMITS), ("admit and drop, shared, asked", exact)] {
+        let guard = Guard::new(&settings(), &LimitSet { key, ..LimitSet::default() }).sharing(Some(&store));
+        let guard = Arc::new(guard);
+        let sharing = runtime.spawn({
+            let guard = Arc::clone(&guard);
+            async move { guard.share_limits().await }
+        });
+        runtime.block_on(guard.joined());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let permit = runtime.block_on(async {
+                    let caller = guard.identify(black_box(known), &uri).await.ok()?;
+                    guard.admit(caller, &wants).await.ok()
+                });
+                assert!(permit.is_some(), "the key is known");
+                permit
+            });
+        });
+        sharing.abort();
+    }
+}
+
+/// A store of its own, gone when it is dropped.
+struct Server(Child);
+
+impl Server {
+    fn start() -> Option<(Self, SharedLimits)> {
+        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let arguments = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()];
+        let server = Self(Command::new("redis-server").args(arguments).stdout(Stdio::null()).spawn().ok()?);
+        let answers = |_| {
+            std::thread::sleep(Duration::from_millis(10));
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        };
+        (0..500).any(answers).then_some(())?;
+        let store = SharedLimits {
+            host: "127.0.0.1".to_owned(),
+            port,
+            tls: false,
+            database: 0,
+            username: None,
+            password: None,
+            prefix: "bench".to_owned(),
+            timeout: Duration::from_secs(1),
+            when_unreachable: WhenUnreachable::Reject,
+        };
+        Some((server, store))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A future that does not wait.

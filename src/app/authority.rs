@@ -57,10 +57,9 @@ impl Authority {
         self.1.plan()
     }
 
-    /// Its keys, for the guard.
-    pub(super) fn source(&self) -> Arc<dyn KeySource> {
-        let holder = format!("here-{:016x}", fastrand::u64(..));
-        Arc::new(StoreKeys { store: self.0.store().clone(), holder })
+    /// Its keys, for the guard of this life of the process.
+    pub(super) fn source(&self, life: &str) -> Arc<dyn KeySource> {
+        Arc::new(StoreKeys { store: self.0.store().clone(), holder: life.to_owned() })
     }
 
     /// Whether a request for this path is its to answer.

@@ -34,7 +34,7 @@ impl Authority {
         Ok(None)
     }
 
-    pub(super) fn source(&self) -> Arc<dyn KeySource> {
+    pub(super) fn source(&self, _life: &str) -> Arc<dyn KeySource> {
         match self.0 {}
     }
 

@@ -21,6 +21,7 @@ pub(super) fn all(metrics: &Metrics, parts: (&Arc<Proxy>, &Spool, &Sinks), liste
     let (proxy, spool, sinks) = parts;
     metrics.observe(of_guard(proxy)?)?;
     metrics.observe(of_authority(proxy)?)?;
+    metrics.observe(of_limit_store(proxy)?)?;
     metrics.observe(of_events(spool)?)?;
     metrics.observe(of_spool(spool)?)?;
     metrics.observe(of_sinks(sinks)?)?;
@@ -74,6 +75,31 @@ fn of_guard(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
             labelled(4, ("kind", "unknown"), stats.cached_unknown),
             plain(5, stats.limit_scopes),
             plain(6, stats.shared_scope_uses),
+        ]
+    })
+}
+
+/// Nothing where limits are this process's own.
+fn of_limit_store(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
+    const UP: Family = ("tollgate_limit_store_up", "1 while the store through which limits are shared answers.", GAUGE);
+    const TRIPS: Family = ("tollgate_limit_store_round_trips_total", "Round trips to the store of limits.", COUNTER);
+    const LOSSES: Family = ("tollgate_limit_store_losses_total", "Times that the store of limits was lost.", COUNTER);
+    const DECISIONS: Family = (
+        "tollgate_limit_store_decisions_total",
+        "Shared limits by how they were decided: by the store, by what was held ahead, or while it was away.",
+        COUNTER,
+    );
+    let families = [(UP, None), (TRIPS, None), (LOSSES, None), (DECISIONS, Some("by"))];
+    let proxy = Arc::downgrade(proxy);
+    Observed::new(&families, move || {
+        let Some(store) = proxy.upgrade().and_then(|proxy| proxy.guard.stats().store) else { return Vec::new() };
+        vec![
+            plain(0, store.up),
+            plain(1, store.round_trips),
+            plain(2, store.losses),
+            labelled(3, ("by", "store"), store.asked),
+            labelled(3, ("by", "ahead"), store.ahead),
+            labelled(3, ("by", "away"), store.away),
         ]
     })
 }
@@ -193,6 +219,11 @@ fn of_sinks(sinks: &Sinks) -> Result<Observed, prometheus::Error> {
         ("tollgate_kafka_client_retries", "Messages that the running Kafka client sent again.", GAUGE);
     const KAFKA_TIMEOUTS: Family =
         ("tollgate_kafka_client_timeouts", "Requests of the running Kafka client that timed out.", GAUGE);
+    const SKIPPED: Family = (
+        "tollgate_sink_skipped_total",
+        "Events that were not for a sink's destination, such as losses for one that takes usage only.",
+        COUNTER,
+    );
     const LABEL: Option<&str> = Some("sink");
     let families = [
         (DELIVERED, LABEL),
@@ -203,15 +234,18 @@ fn of_sinks(sinks: &Sinks) -> Result<Observed, prometheus::Error> {
         (CONNECTED, LABEL),
         (KAFKA_RETRIES, None),
         (KAFKA_TIMEOUTS, None),
+        (SKIPPED, LABEL),
     ];
     let counts = sinks.counts();
     Observed::new(&families, move || {
         let mut samples = Vec::new();
         for stats in counts.stats() {
             let counts = [stats.delivered, stats.rejected, stats.retries, stats.restarts, stats.in_flight];
-            samples.extend(counts.into_iter().enumerate().map(|(at, count)| labelled(at, ("sink", stats.sink), count)));
-            samples.extend(stats.connected.map(|up| labelled(5, ("sink", stats.sink), u64::from(up))));
-            if stats.sink == "kafka" {
+            samples
+                .extend(counts.into_iter().enumerate().map(|(at, count)| labelled(at, ("sink", &stats.sink), count)));
+            samples.extend(stats.connected.map(|up| labelled(5, ("sink", &stats.sink), u64::from(up))));
+            samples.push(labelled(8, ("sink", &stats.sink), stats.skipped));
+            if &*stats.sink == "kafka" {
                 samples.extend([plain(6, stats.client_retries), plain(7, stats.client_timeouts)]);
             }
         }

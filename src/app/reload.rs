@@ -1,8 +1,8 @@
 //! Takes a changed configuration into use while requests run: keys, limits, prices, upstreams, certificates.
 //!
 //! On SIGHUP, or when a file that was read has changed. The new configuration is checked whole before anything is
-//! swapped: a bad one is refused, said so in the log, and the old one stays in every part. Addresses, the spool and the
-//! sinks are not taken anew; that needs a restart.
+//! swapped: a bad one is refused, said so in the log, and the old one stays in every part. Addresses, the spool, the
+//! sinks and the store through which limits are shared are not taken anew; that needs a restart.
 
 use std::sync::Arc;
 use std::time::Duration;

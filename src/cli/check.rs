@@ -8,8 +8,10 @@ use anyhow::Result;
 
 use super::{End, settings::Settings};
 use crate::config::{self, Config, Loaded, Vocabulary};
+use crate::guard::probe_store;
 use crate::listener::Listener;
 use crate::meter::count;
+use crate::sink::http::probe;
 use crate::upstream::Upstreams;
 
 /// How long each thing may take.
@@ -52,7 +54,9 @@ pub(super) fn run(settings: &Settings) -> Result<End> {
     findings.extend(tokenizers(&config));
     findings.extend(spool(&config));
     findings.extend(kafka(&config));
+    findings.extend(runtime.block_on(receivers(&config)));
     findings.extend(runtime.block_on(database(&config)));
+    findings.extend(runtime.block_on(limit_store(&config)));
     let failed = findings.iter().filter(|finding| finding.fails).count();
     for finding in &findings {
         show(finding);
@@ -143,6 +147,39 @@ fn spool(config: &Config) -> Vec<Finding> {
     vec![match written {
         Ok(()) => Finding::good(format!("the spool can be written in {}", dir.display())),
         Err(error) => Finding::bad(format!("the spool cannot be written in {}: {error}", dir.display()), remedy),
+    }]
+}
+
+/// Whether each receiver of events accepts a connection, TLS included. Nothing is posted.
+async fn receivers(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for receiver in &config.events.http {
+        let place = format!("receiver {} at {}", receiver.name, receiver.url);
+        findings.push(match tokio::time::timeout(PATIENCE, probe(receiver)).await {
+            Ok(Ok(())) => Finding::good(format!("{place} can be reached")),
+            Ok(Err(error)) => Finding::bad(
+                format!("{place} cannot be reached: {error}"),
+                "check its url, DNS, firewalls and, for TLS, SSL_CERT_FILE; events wait in the spool until then",
+            ),
+            Err(_) => Finding::bad(
+                format!("{place} did not accept a connection within {PATIENCE:?}"),
+                "check its url and firewalls; events wait in the spool until then",
+            ),
+        });
+    }
+    findings
+}
+
+/// Whether the store through which limits are shared can be used.
+async fn limit_store(config: &Config) -> Vec<Finding> {
+    let Some(settings) = &config.shared_limits else { return Vec::new() };
+    let place = format!("the store of limits at {}:{}", settings.host, settings.port);
+    vec![match probe_store(settings).await {
+        Ok(()) => Finding::good(format!("{place} can be used")),
+        Err(error) => Finding::bad(
+            format!("{place} cannot be used: {error}"),
+            "check limits.shared: url, username, password, firewalls and, for TLS, SSL_CERT_FILE; its user must be allowed EVAL, EVALSHA and keys under the prefix",
+        ),
     }]
 }
 

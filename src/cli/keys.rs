@@ -48,7 +48,7 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate keys create --id acme-ci --file keys.yaml     into a keys file; only the digest is stored
   tollgate keys create --id acme-ci --organization org_acme   into the control plane's store, where one is configured
-  tollgate keys list acme                                letters and state, never the key
+  tollgate keys list acme                                letters and state, never the key; --format csv|json has more
   tollgate keys limit acme-ci --requests-per-minute 60
   tollgate keys recharge acme-ci 25.00 --note 'invoice 17'
   tollgate keys import keys.yaml --database sqlite://data/tollgate.db

@@ -4,10 +4,10 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::End;
-use super::store::{self, Place, refused};
+use super::store::{self, LimitOptions, Payment, Place, refused};
 use super::table::{self, Column, Format};
-use crate::control::store::{By, Organization, Page, Payer, Store};
-use crate::types::{Limits, NanoUsd, OrgId};
+use crate::control::store::{By, Organization, Payer, Store};
+use crate::types::OrgId;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,22 +31,15 @@ pub(super) struct Options {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make an organization, or change the one of this id: limits that are not given are lifted
+    /// Make an organization, or change the one of this id: limits, of all its keys together, that are not given are lifted
     Create {
         /// Its id, as callers name it
         id: String,
         /// What people call it [default: the id]
         #[arg(long)]
         name: Option<String>,
-        /// Requests in a minute, of all its keys together
-        #[arg(long, value_name = "N")]
-        requests_per_minute: Option<u32>,
-        /// Tokens in a minute
-        #[arg(long, value_name = "N")]
-        tokens_per_minute: Option<u64>,
-        /// Requests in flight
-        #[arg(long, value_name = "N")]
-        concurrent_requests: Option<u32>,
+        #[command(flatten)]
+        limits: LimitOptions,
     },
     /// List them
     List {
@@ -58,11 +51,8 @@ enum Action {
     Recharge {
         /// Its id
         id: String,
-        /// Dollars, such as 12.50
-        usd: f64,
-        /// What for
-        #[arg(long, default_value = "")]
-        note: String,
+        #[command(flatten)]
+        payment: Payment,
     },
     /// Take one out: no caller may name it any more
     Delete {
@@ -78,17 +68,13 @@ pub(super) fn run(options: &Options) -> Result<End> {
 async fn act(store: &Store, by: &By, action: &Action) -> Result<End> {
     let done = match action {
         Action::List { format } => return list(store, *format).await,
-        Action::Recharge { id, usd, note } => return recharge(store, by, (&OrgId::new(id.as_str()), *usd, note)).await,
-        Action::Create { id, name, requests_per_minute, tokens_per_minute, concurrent_requests } => {
-            let organization = Organization {
-                id: OrgId::new(id.as_str()),
-                name: name.clone().unwrap_or_else(|| id.clone()),
-                limits: Limits {
-                    requests_per_minute: *requests_per_minute,
-                    tokens_per_minute: *tokens_per_minute,
-                    concurrent_requests: *concurrent_requests,
-                },
-            };
+        Action::Recharge { id, payment } => {
+            let payer = Payer::Organization(OrgId::new(id.as_str()));
+            return store::pay(store, by, (&payer, payment)).await;
+        }
+        Action::Create { id, name, limits } => {
+            let name = name.clone().unwrap_or_else(|| id.clone());
+            let organization = Organization { id: OrgId::new(id.as_str()), name, limits: limits.limits() };
             store.save_organization(by, &organization).await
         }
         Action::Delete { id } => store.delete_organization(by, &OrgId::new(id.as_str())).await,
@@ -97,27 +83,18 @@ async fn act(store: &Store, by: &By, action: &Action) -> Result<End> {
 }
 
 async fn list(store: &Store, format: Format) -> Result<End> {
-    let (mut page, mut rows) = (Page { limit: 1000, offset: 0 }, Vec::new());
-    loop {
-        let listed = store.organizations(page).await?;
-        page.offset += listed.items.len() as u64;
-        let last = listed.items.is_empty();
-        for one in listed.items {
-            let number = |limit: Option<u64>| limit.map_or_else(String::new, |limit| limit.to_string());
-            let balance = store.balance(&Payer::Organization(one.id.clone())).await?;
-            let limits = one.limits;
-            rows.push(vec![
-                one.id.as_str().to_owned(),
-                one.name,
-                number(limits.requests_per_minute.map(u64::from)),
-                number(limits.tokens_per_minute),
-                number(limits.concurrent_requests.map(u64::from)),
-                format!("{:.9}", balance.as_usd()),
-            ]);
-        }
-        if last || page.offset >= listed.total {
-            break;
-        }
+    let number = |limit: Option<u64>| limit.map_or_else(String::new, |limit| limit.to_string());
+    let mut rows = Vec::new();
+    for one in store::whole(async |page| store.organizations(page).await).await? {
+        let balance = store.balance(&Payer::Organization(one.id.clone())).await?;
+        rows.push(vec![
+            one.id.as_str().to_owned(),
+            one.name,
+            number(one.limits.requests_per_minute.map(u64::from)),
+            number(one.limits.tokens_per_minute),
+            number(one.limits.concurrent_requests.map(u64::from)),
+            format!("{:.9}", balance.as_usd()),
+        ]);
     }
     let columns = [
         Column::Text("id"),
@@ -129,18 +106,4 @@ async fn list(store: &Store, format: Format) -> Result<End> {
     ];
     print!("{}", table::write(&columns, &rows, format));
     Ok(End::Done)
-}
-
-async fn recharge(store: &Store, by: &By, (id, usd, note): (&OrgId, f64, &str)) -> Result<End> {
-    let Some(amount) = NanoUsd::from_usd(usd).filter(|amount| amount.0 > 0) else {
-        eprintln!("tollgate: {usd} is not an amount of dollars above 0");
-        return Ok(End::Wrong);
-    };
-    match store.pay(by, &Payer::Organization(id.clone()), (amount, note)).await {
-        Ok(balance) => {
-            println!("{:.9}", balance.as_usd());
-            Ok(End::Done)
-        }
-        Err(error) => refused(error),
-    }
 }

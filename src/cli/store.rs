@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::End;
 use crate::config::{self, Database, Sources};
-use crate::control::store::{By, Store, StoreError};
+use crate::control::store::{By, Listed, Page, Payer, Store, StoreError};
+use crate::types::{Limits, NanoUsd};
 
 /// Which store.
 #[derive(Debug, Args)]
@@ -18,6 +19,38 @@ pub(super) struct Place {
     /// The database itself: sqlite://PATH or postgres://…
     #[arg(long, global = true, value_name = "URL", conflicts_with = "config")]
     database: Option<String>,
+}
+
+/// Limits; those that are not given are lifted.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct LimitOptions {
+    /// Requests in a minute
+    #[arg(long, value_name = "N")]
+    requests_per_minute: Option<u32>,
+    /// Tokens in a minute, input and output
+    #[arg(long, value_name = "N")]
+    tokens_per_minute: Option<u64>,
+    /// Requests in flight
+    #[arg(long, value_name = "N")]
+    concurrent_requests: Option<u32>,
+}
+
+/// What is paid.
+#[derive(Debug, Args)]
+pub(super) struct Payment {
+    /// Dollars, such as 12.50
+    usd: f64,
+    /// What for
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+impl LimitOptions {
+    /// The limits that are named.
+    pub(super) fn limits(self) -> Limits {
+        let Self { requests_per_minute, tokens_per_minute, concurrent_requests } = self;
+        Limits { requests_per_minute, tokens_per_minute, concurrent_requests }
+    }
 }
 
 /// The store that is meant, and who makes changes; `None` when no control plane is configured.
@@ -56,6 +89,34 @@ pub(super) fn with(database: &Database, act: impl AsyncFnOnce(Store) -> Result<E
         store.close().await;
         end
     })
+}
+
+/// The whole of a list that comes in pages.
+pub(super) async fn whole<T>(mut ask: impl AsyncFnMut(Page) -> Result<Listed<T>, StoreError>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    loop {
+        let listed = ask(Page { limit: 1000, offset: all.len() as u64 }).await?;
+        let is_last = listed.items.is_empty();
+        all.extend(listed.items);
+        if is_last || all.len() as u64 >= listed.total {
+            return Ok(all);
+        }
+    }
+}
+
+/// Pays into a balance, and prints what it is then.
+pub(super) async fn pay(store: &Store, by: &By, (payer, payment): (&Payer, &Payment)) -> Result<End> {
+    let Some(amount) = NanoUsd::from_usd(payment.usd).filter(|amount| amount.0 > 0) else {
+        eprintln!("tollgate: {} is not an amount of dollars above 0", payment.usd);
+        return Ok(End::Wrong);
+    };
+    match store.pay(by, payer, (amount, &payment.note)).await {
+        Ok(balance) => {
+            println!("{:.9}", balance.as_usd());
+            Ok(End::Done)
+        }
+        Err(error) => refused(error),
+    }
 }
 
 /// What the caller can mend is a wrong use; the rest is a failure.

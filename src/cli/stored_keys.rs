@@ -9,10 +9,11 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::End;
-use super::store::{self, Place, refused};
+use super::store::{self, LimitOptions, Payment, Place, refused};
+use super::table::{self, Column, Format};
 use crate::config::{Database, load_keys};
-use crate::control::store::{By, Enabled, KeyView, NewKey, Page, Payer, Store, StoreError};
-use crate::types::{KeyId, KeyRecord, Limits, NanoUsd};
+use crate::control::store::{By, Enabled, KeyView, NewKey, Payer, Store, StoreError};
+use crate::types::{KeyId, KeyRecord};
 
 const PREFIX: &str = "tg-";
 
@@ -23,9 +24,9 @@ pub(super) enum Action {
     List {
         /// Only those whose id or name holds this text
         text: Option<String>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
+        /// How to write it; CSV and JSON have more columns
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Show one key, with its balance
     Show {
@@ -36,25 +37,15 @@ pub(super) enum Action {
     Limit {
         /// Its id
         id: String,
-        /// Requests in a minute
-        #[arg(long, value_name = "N")]
-        requests_per_minute: Option<u32>,
-        /// Tokens in a minute, input and output
-        #[arg(long, value_name = "N")]
-        tokens_per_minute: Option<u64>,
-        /// Requests in flight
-        #[arg(long, value_name = "N")]
-        concurrent_requests: Option<u32>,
+        #[command(flatten)]
+        limits: LimitOptions,
     },
     /// Pay into a key's balance
     Recharge {
         /// Its id
         id: String,
-        /// Dollars, such as 12.50
-        usd: f64,
-        /// What for
-        #[arg(long, default_value = "")]
-        note: String,
+        #[command(flatten)]
+        payment: Payment,
     },
     /// Refuse a key until it is enabled again
     Disable {
@@ -107,19 +98,12 @@ pub(super) fn create((database, by): &(Database, By), record: &KeyRecord) -> Res
 async fn act(store: &Store, by: &By, action: &Action) -> Result<End> {
     let id = |id: &String| KeyId::new(id.as_str());
     let changed = match action {
-        Action::List { text, json } => return list(store, text.as_deref(), *json).await,
+        Action::List { text, format } => return list(store, text.as_deref(), *format).await,
         Action::Show { id: key } => return show(store, &id(key)).await,
         Action::Import { file } => return import(store, by, file).await,
         Action::Export => return export(store).await,
-        Action::Limit { id: key, requests_per_minute, tokens_per_minute, concurrent_requests } => {
-            let limits = Limits {
-                requests_per_minute: *requests_per_minute,
-                tokens_per_minute: *tokens_per_minute,
-                concurrent_requests: *concurrent_requests,
-            };
-            store.limit_key(by, &id(key), limits).await.map(drop)
-        }
-        Action::Recharge { id: key, usd, note } => return recharge(store, by, (&id(key), *usd, note)).await,
+        Action::Limit { id: key, limits } => store.limit_key(by, &id(key), limits.limits()).await.map(drop),
+        Action::Recharge { id: key, payment } => return recharge(store, by, (&id(key), payment)).await,
         Action::Disable { id: key } => store.enable_key(by, &id(key), Enabled::No).await.map(drop),
         Action::Enable { id: key } => store.enable_key(by, &id(key), Enabled::Yes).await.map(drop),
         Action::Delete { id: key } => store.delete_key(by, &id(key)).await.map(drop),
@@ -127,28 +111,44 @@ async fn act(store: &Store, by: &By, action: &Action) -> Result<End> {
     changed.map_or_else(refused, |()| Ok(End::Done))
 }
 
-async fn list(store: &Store, text: Option<&str>, as_json: bool) -> Result<End> {
-    let mut page = Page { limit: 1000, offset: 0 };
-    let mut all = Vec::new();
-    loop {
-        let listed = store.keys(text, page).await?;
-        page.offset += listed.items.len() as u64;
-        let last = listed.items.is_empty();
-        all.extend(listed.items);
-        if last || page.offset >= listed.total {
-            break;
-        }
-    }
-    if as_json {
-        println!("{}", serde_json::to_string_pretty(&all.iter().map(written).collect::<Vec<_>>())?);
+async fn list(store: &Store, text: Option<&str>, format: Format) -> Result<End> {
+    let keys = store::whole(async |page| store.keys(text, page).await).await?;
+    let [id, key, state, created] = ["id", "key", "state", "created"].map(Column::Text);
+    if format == Format::Table {
+        let cells =
+            |key: &KeyView| vec![key.id.to_string(), key.letters.clone(), state_of(key), key.created.to_string()];
+        let rows: Vec<_> = keys.iter().map(cells).collect();
+        print!("{}", table::write(&[id, key, state, created], &rows, format));
         return Ok(End::Done);
     }
-    let width = all.iter().map(|key| key.id.as_str().chars().count()).max().unwrap_or(0).max(2);
-    println!("{:width$}  {:14}  {:8}  CREATED", "ID", "KEY", "STATE");
-    for key in &all {
-        println!("{:width$}  {:14}  {:8}  {}", key.id.as_str(), key.letters, state(key), key.created);
-    }
+    let [name, email, user, group, expires] = ["name", "email", "user", "group", "expires"].map(Column::Text);
+    let [requests, tokens, concurrent] =
+        ["requests_per_minute", "tokens_per_minute", "concurrent_requests"].map(Column::Number);
+    let columns = [id, key, state, created, name, email, user, group, expires, requests, tokens, concurrent];
+    print!("{}", table::write(&columns, &keys.iter().map(all_cells).collect::<Vec<_>>(), format));
     Ok(End::Done)
+}
+
+/// What programs read; what is not there is empty.
+fn all_cells(key: &KeyView) -> Vec<String> {
+    fn text<T: ToString>(value: Option<T>) -> String {
+        value.map_or_else(String::new, |value| value.to_string())
+    }
+    let limits = key.limits;
+    vec![
+        key.id.to_string(),
+        key.letters.clone(),
+        state_of(key),
+        key.created.to_string(),
+        key.name.clone(),
+        text(key.email.as_ref()),
+        text(key.user.as_ref()),
+        text(key.group.as_ref()),
+        text(key.expires),
+        text(limits.requests_per_minute),
+        text(limits.tokens_per_minute),
+        text(limits.concurrent_requests),
+    ]
 }
 
 async fn show(store: &Store, id: &KeyId) -> Result<End> {
@@ -165,17 +165,12 @@ async fn show(store: &Store, id: &KeyId) -> Result<End> {
     Ok(End::Done)
 }
 
-async fn recharge(store: &Store, by: &By, (id, usd, note): (&KeyId, f64, &str)) -> Result<End> {
-    let Some(amount) = NanoUsd::from_usd(usd).filter(|amount| amount.0 > 0) else {
-        eprintln!("tollgate: {usd} is not an amount of dollars above 0");
-        return Ok(End::Wrong);
-    };
-    if let Err(error) = store.key(id).await {
-        return refused(error);
+async fn recharge(store: &Store, by: &By, (id, payment): (&KeyId, &Payment)) -> Result<End> {
+    // A balance may be of anyone; a key that does not exist has none.
+    match store.key(id).await {
+        Ok(_) => store::pay(store, by, (&Payer::Key(id.clone()), payment)).await,
+        Err(error) => refused(error),
     }
-    let balance = store.pay(by, &Payer::Key(id.clone()), (amount, note)).await?;
-    println!("{:.9}", balance.as_usd());
-    Ok(End::Done)
 }
 
 async fn import(store: &Store, by: &By, file: &Path) -> Result<End> {
@@ -215,8 +210,8 @@ async fn export(store: &Store) -> Result<End> {
     Ok(End::Done)
 }
 
-fn state(key: &KeyView) -> &'static str {
-    if key.enabled { "enabled" } else { "disabled" }
+fn state_of(key: &KeyView) -> String {
+    if key.enabled { "enabled" } else { "disabled" }.to_owned()
 }
 
 fn written(key: &KeyView) -> Value {

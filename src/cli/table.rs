@@ -71,6 +71,7 @@ fn json(columns: &[Column], rows: &[Vec<String>]) -> String {
     let object = |row: &Vec<String>| {
         let cells = columns.iter().zip(row).map(|(column, cell)| {
             let value = match column {
+                Column::Number(_) if cell.is_empty() => Value::Null,
                 Column::Number(_) => serde_json::from_str(cell).unwrap_or_else(|_| Value::String(cell.clone())),
                 Column::Text(_) => Value::String(cell.clone()),
             };
@@ -100,5 +101,7 @@ mod tests {
             "key,cost_usd\r\n\"a,\"\"b\"\"\",0.100000000\r\n'=x,12.000000000\r\n"
         );
         assert!(write(&columns, &rows, Format::Json).contains("\"key\": \"=x\""));
+        let unknown = write(&columns, &[row("a", "")], Format::Json);
+        assert!(unknown.contains("\"cost_usd\": null"), "{unknown}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Uri};
 
+use super::{Receiver, SharedLimits};
 use crate::types::{KeyRecord, Limits, Pattern, PriceTable, Secret};
 
 /// Everything, checked.
@@ -20,6 +21,8 @@ pub struct Config {
     pub guard: Guard,
     /// How much callers may use.
     pub limits: LimitSet,
+    /// The store through which processes share the limits of keys and organizations, when configured.
+    pub shared_limits: Option<SharedLimits>,
     /// What tokens cost.
     pub prices: Arc<PriceTable>,
     /// Which tokenizer counts for which models, in order, before the built-in table.
@@ -287,6 +290,8 @@ pub struct Events {
     pub kafka: Option<Kafka>,
     /// A file of JSON lines, when configured.
     pub file: Option<File>,
+    /// Receivers by HTTP.
+    pub http: Vec<Receiver>,
 }
 
 /// The write-ahead log.

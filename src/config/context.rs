@@ -25,6 +25,8 @@ pub(super) struct Context<'s> {
 #[derive(Default)]
 struct Findings {
     problems: Vec<Problem>,
+    /// Problems beyond those that are told.
+    more: usize,
     warnings: Vec<Problem>,
     watched: Vec<PathBuf>,
 }
@@ -36,6 +38,10 @@ pub(super) enum Size {
     /// A document of ours.
     Document,
 }
+
+/// As many problems are told one by one. Whoever has more mends these first, and making a sentence for each of
+/// hundreds of thousands would take minutes.
+pub(super) const MOST_PROBLEMS: usize = 100;
 
 const SMALL_BYTES: u64 = 1 << 20;
 const DOCUMENT_BYTES: u64 = 32 << 20;
@@ -69,6 +75,16 @@ impl<'s> Context<'s> {
     }
 
     pub(super) fn problem(&self, problem: Problem) {
+        self.problem_with(|| problem);
+    }
+
+    /// The same, with the sentence made only where it will be told.
+    pub(super) fn problem_with(&self, problem: impl FnOnce() -> Problem) {
+        if self.findings.borrow().problems.len() >= MOST_PROBLEMS {
+            self.findings.borrow_mut().more += 1;
+            return;
+        }
+        let problem = problem();
         self.findings.borrow_mut().problems.push(problem);
     }
 
@@ -121,10 +137,10 @@ impl<'s> Context<'s> {
 
     /// What was found: warnings and watched files, or problems in order.
     pub(super) fn finish(self) -> Result<(Vec<Problem>, Vec<PathBuf>), Problems> {
-        let Findings { mut problems, mut warnings, watched } = self.findings.into_inner();
+        let Findings { mut problems, more, mut warnings, watched } = self.findings.into_inner();
         problems.sort_by_cached_key(|problem| order(problem, &watched));
         warnings.sort_by_cached_key(|problem| order(problem, &watched));
-        if problems.is_empty() { Ok((warnings, watched)) } else { Err(Problems::new(problems, watched)) }
+        if problems.is_empty() { Ok((warnings, watched)) } else { Err(Problems::new(problems, watched).and_more(more)) }
     }
 }
 

@@ -1,8 +1,8 @@
-//! `events:`, where usage events go: the spool always, then Kafka, a file, or both.
+//! `events:`, where usage events go: the spool always, then Kafka, a file, receivers by HTTP, or several of these.
 
 use super::field::Field;
 use super::section::Section;
-use super::{Events, File, Spool, SyncMode, WhenFull, kafka};
+use super::{Events, File, Spool, SyncMode, WhenFull, kafka, receivers};
 
 const SPOOL_DIR: &str = "./data/spool";
 const FILE: &str = "./data/usage.jsonl";
@@ -11,26 +11,27 @@ const LEAST_SPOOL_BYTES: u64 = 32 << 20;
 const MOST_SPOOL_BYTES: u64 = 1 << 44;
 
 pub(super) fn read(mut section: Section<'_>) -> Events {
-    refuse_what_comes_later(&mut section);
+    refuse_bodies(&mut section);
     let spool = spool(section.section("spool"));
     let kafka = section.take("kafka");
     let file = section.take("file");
-    let sink_given = kafka.is_some() || file.is_some();
+    let http = section.take("http").map(|field| field.fields()).unwrap_or_default();
+    let sink_given = kafka.is_some() || file.is_some() || !http.is_empty();
     let default = || (!sink_given).then(|| File { path: section.context().base.join(FILE) });
-    Events { spool, kafka: kafka.and_then(kafka::read), file: file.and_then(file_sink).or_else(default) }
+    Events {
+        spool,
+        kafka: kafka.and_then(kafka::read),
+        file: file.and_then(file_sink).or_else(default),
+        http: receivers::read(http),
+    }
 }
 
-fn refuse_what_comes_later(section: &mut Section<'_>) {
+fn refuse_bodies(section: &mut Section<'_>) {
     if let Some(field) = section.take("content") {
         let words = [("none", false), ("request", true), ("response", true), ("both", true)];
         if field.choice(&words) == Some(true) {
             field.problem("recording of bodies is not in this version yet", "Set it to none, or take it out.");
         }
-    }
-    if let Some(field) = section.take("http")
-        && !field.fields().is_empty()
-    {
-        field.problem("HTTP receivers are not in this version yet", "Take them out.");
     }
 }
 

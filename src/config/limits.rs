@@ -4,14 +4,16 @@ use crate::types::Limits;
 
 use super::LimitSet;
 use super::section::Section;
+use super::shared_limits::{self, SharedLimits};
 
-/// The limits of all scopes.
-pub(super) fn read(mut section: Section<'_>) -> LimitSet {
-    LimitSet {
+/// The limits of all scopes, and what they are shared through.
+pub(super) fn read(mut section: Section<'_>) -> (LimitSet, Option<SharedLimits>) {
+    let limits = LimitSet {
         organization: scope(&mut section.section("organization")),
         overall: scope(&mut section.section("overall")),
         key: scope(&mut section),
-    }
+    };
+    (limits, section.take("shared").and_then(shared_limits::read))
 }
 
 /// The three limits of one scope.

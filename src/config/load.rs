@@ -101,11 +101,13 @@ fn read(whole: Field<'_>) -> Config {
     let mut root = whole.section();
     let proxy = proxy::read(root.section("proxy"));
     let control = control::read(&mut root);
+    let (limits, shared_limits) = limits::read(root.section("limits"));
     let config = Config {
         upstreams: upstreams::read(&mut root, proxy.disconnect, control.as_ref()),
         proxy,
         guard: guard::read(root.section("guard"), control.as_ref()),
-        limits: limits::read(root.section("limits")),
+        limits,
+        shared_limits,
         prices: Arc::new(prices::read(&mut root)),
         tokenizers: tokenizers::read(&mut root),
         events: events::read(root.section("events")),

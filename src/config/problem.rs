@@ -68,19 +68,26 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, in the order of files and lines. Never empty.
+/// What is wrong, in the order of files and lines: all of it, or the first hundred that were found and the number of
+/// those beyond. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     list: Vec<Problem>,
+    more: usize,
     watched: Vec<PathBuf>,
 }
 
 impl Problems {
     pub(super) fn new(list: Vec<Problem>, watched: Vec<PathBuf>) -> Self {
-        Self { list, watched }
+        Self { list, more: 0, watched }
     }
 
-    /// The problems.
+    /// As many more that are not told one by one.
+    pub(super) fn and_more(self, more: usize) -> Self {
+        Self { more, ..self }
+    }
+
+    /// The problems that are told.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.list.iter()
     }
@@ -108,7 +115,7 @@ impl fmt::Display for Problems {
             }
             write!(f, "{problem}")?;
         }
-        Ok(())
+        if self.more > 0 { write!(f, "\nand {} more", self.more) } else { Ok(()) }
     }
 }
 

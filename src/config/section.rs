@@ -155,7 +155,7 @@ impl<'a> Section<'a> {
 impl Drop for Section<'_> {
     fn drop(&mut self) {
         for entry in self.entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str())) {
-            self.whole.context.problem(self.unknown(entry));
+            self.whole.context.problem_with(|| self.unknown(entry));
         }
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::types::{Digest, NanoUsd, Pattern, Secret};
 
 use super::{
-    Database, DialectChoice, Disconnect, Encoding, File, GuardMode, KafkaFormat, Loaded, LogFormat, Overhead, Problems,
-    Sources, SyncMode, Vocabulary, WhenFull, load, load_keys, load_prices,
+    Database, DialectChoice, Disconnect, Encoding, File, GuardMode, KafkaFormat, Loaded, LogFormat, Organizations,
+    Overhead, Problems, ReceiverFormat, Sources, SyncMode, Vocabulary, WhenFull, load, load_keys, load_prices,
 };
 
 const KEY: &str = "sk-test-0123";
@@ -77,6 +77,16 @@ fn every_problem_is_told_at_once_with_its_place_and_no_secret() {
 }
 
 #[test]
+fn of_very_many_problems_a_hundred_are_told_and_the_others_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys: String = (0..50_000).map(|number| format!("\n  listten{number}: 1")).collect();
+    let found = problems(&written(&directory, &format!("upstreams: [{{ url: http://127.0.0.1 }}]\nproxy:{keys}\n")));
+    let lines: Vec<_> = found.lines().collect();
+    assert_eq!((lines.len(), lines[100]), (101, "and 49900 more"));
+    assert!(lines[..100].iter().all(|line| line.contains("is not a known key")), "{}", lines[0]);
+}
+
+#[test]
 fn the_example_of_the_design_is_accepted() {
     let Loaded { config, warnings, watched } = valid("design.yaml");
     assert_eq!(warnings, []);
@@ -133,11 +143,23 @@ fn every_key_reaches_the_checked_configuration() {
     assert_eq!(config.limits.overall.concurrent_requests, Some(3));
     assert_eq!(config.events.spool.dir, Path::new("/var/spool/tollgate"));
     assert_eq!((config.events.spool.when_full, config.events.spool.sync), (WhenFull::Drop, SyncMode::Disk));
-    assert_eq!(config.events.file, None, "with Kafka there is no default file");
+    assert_eq!(config.events.file, None, "with other sinks there is no default file");
     let kafka = config.events.kafka.unwrap();
     assert_eq!((kafka.brokers.as_str(), kafka.format), ("kafka-1:9092,kafka-2:9092", KafkaFormat::Binary));
     let properties: Vec<_> = kafka.properties.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(properties, [("security.protocol", "SASL_SSL"), ("linger.ms", "5"), ("sasl.password", KEY)]);
+    let [batch, guard] = config.events.http.as_slice() else { panic!("{:?}", config.events.http) };
+    assert_eq!((&*batch.name, batch.url.to_string()), ("events-internal", "https://events.internal/in".into()));
+    assert_eq!((batch.timeout, batch.in_flight), (Duration::from_secs(2), 2));
+    assert!(matches!(batch.format, ReceiverFormat::Batch(10)), "{:?}", batch.format);
+    let headers: Vec<_> = batch.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    assert_eq!(headers, [("x-team", "research"), ("authorization", KEY)]);
+    assert_eq!((&*guard.name, guard.in_flight), ("guard", 8));
+    assert_eq!(guard.url.to_string(), "http://events.internal:3000/team/api/guard/log-usage");
+    let ReceiverFormat::LogUsage(whose) = &guard.format else { panic!("{:?}", guard.format) };
+    assert_eq!((whose.secret.expose(), whose.organizations), ("from-a-file", Organizations::Untold));
+    assert_eq!(whose.others.as_ref().map(Secret::expose), Some(KEY));
+    assert_eq!(whose.keys.get("acme-ci").map(Secret::expose), Some(KEY));
     assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Json, "tollgate=debug,info"));
     assert_eq!(config.instance, "gateway-0");
     assert_eq!(config.workload.unwrap().node.as_deref(), Some("node-7"));

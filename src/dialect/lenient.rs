@@ -6,6 +6,12 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+#[cfg(test)]
+thread_local! {
+    /// How many texts this thread has parsed whole: what a cheap look is to rule out.
+    pub(super) static PARSED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// Any value of the wanted type, else none.
 pub(super) fn value<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -34,6 +40,8 @@ where
 
 /// A whole JSON text that is an object read as `T`.
 pub(super) fn whole_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    #[cfg(test)]
+    PARSED.set(PARSED.get() + 1);
     // Looked at once as a whole, its parts need not be looked at again. A stray byte may still lie where nobody reads.
     match std::str::from_utf8(json) {
         Ok(text) => object_of(text),

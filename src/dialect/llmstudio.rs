@@ -3,6 +3,8 @@
 //! A stream is JSON objects one after the other under `application/json`; the last has `metrics`. Where its `usage` is
 //! null the tokens stand only there. A finish reason `length` is rewritten to `stop` before it gets here, so it cannot
 //! be known. Its total counts reasoning twice; such a total is left to the sum.
+//!
+//! The cheap look: an object whose `metrics` are null is OpenAI's chunk, and looked at as that.
 
 use std::sync::LazyLock;
 

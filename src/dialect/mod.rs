@@ -249,4 +249,6 @@ pub fn names() -> BTreeSet<&'static str> {
 }
 
 #[cfg(test)]
+mod parses_tests;
+#[cfg(test)]
 mod tests;

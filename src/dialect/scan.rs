@@ -22,9 +22,31 @@ pub(super) fn values<'a>(key: &'a Finder<'_>, payload: &'a [u8]) -> impl Iterato
     })
 }
 
+/// Everything that may be a key: what stands before its closing quote, and what follows its colon.
+pub(super) fn keys(payload: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    memchr::memchr_iter(b':', payload).filter_map(|at| {
+        let (before, after) = payload.split_at_checked(at)?;
+        Some((before.trim_ascii_end().strip_suffix(b"\"")?, after.get(1..)?.trim_ascii_start()))
+    })
+}
+
 /// Reads the value that these bytes begin with.
 pub(super) fn first_value<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     T::deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()
+}
+
+/// What stands between the quotes of a string of which `text` is what follows the first quote, and what follows the last.
+pub(super) fn string_at(text: &[u8]) -> Option<(&str, &[u8])> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        let (string, rest) = text.split_at_checked(at)?;
+        if let Some(rest) = rest.strip_prefix(b"\"") {
+            return Some((std::str::from_utf8(string).ok()?, rest));
+        }
+        // A backslash, and what it escapes.
+        at += 2;
+    }
 }
 
 /// Whether an object begins with the field `type` of this value, as the formats with typed events write it.
@@ -59,13 +81,30 @@ pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) 
 mod tests {
     use memchr::memmem::Finder;
 
-    use super::{begins_with_type, values};
+    use super::{begins_with_type, keys, string_at, values};
 
     #[test]
     fn a_key_is_found_and_the_same_word_as_a_value_or_in_a_text_is_not() {
         let key = Finder::new(b"\"delta\"");
         let payload = br#"{"a":"delta","b":"\"delta\":1","delta" : {"x":1}}"#;
         assert_eq!(values(&key, payload).collect::<Vec<_>>(), [br#"{"x":1}}"#]);
+    }
+
+    #[test]
+    fn a_key_ends_before_a_colon_and_a_quoted_word_in_a_text_is_none() {
+        let payload = br#"{"a":"delta","b":"\"delta\":1","delta" : {"x":1}}"#;
+        let deltas = keys(payload).filter(|(key, _)| key.ends_with(b"\"delta"));
+        assert_eq!(deltas.map(|(_, value)| value).collect::<Vec<_>>(), [br#"{"x":1}}"#]);
+    }
+
+    #[test]
+    fn a_string_ends_at_the_first_quote_that_is_not_escaped() {
+        assert_eq!(string_at(br#"a b","c""#), Some(("a b", br#","c""#.as_slice())));
+        assert_eq!(string_at(br#"a\"b\\" c"#), Some((r#"a\"b\\"#, b" c".as_slice())));
+        assert_eq!(string_at(b"\""), Some(("", b"".as_slice())));
+        for broken in [b"".as_slice(), b"a", b"a\\", b"a\\\"", b"\xff\""] {
+            assert_eq!(string_at(broken), None, "{broken:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! One event per request. Absent means unknown; zero is a value. Within version 1 fields are only ever added; the JSON
 //! Schema in `deploy/schema/usage.v1.json` is generated from these types and golden-tested. No I/O happens here.
 
+mod beginning;
 mod line;
 mod loss;
 mod parts;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Timestamp, Usage};
 
+pub use beginning::Beginning;
 pub use line::LineError;
 pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
 pub use parts::{
@@ -219,6 +221,18 @@ impl UsageData {
         }
         cut
     }
+}
+
+/// Names an event by its place.
+pub(crate) fn name(id: &mut String, sequence: &Sequence) {
+    let mut number = itoa::Buffer::new();
+    id.clear();
+    id.reserve(sequence.spool.len() + 2 + 2 * 20);
+    id.push_str(&sequence.spool);
+    id.push('-');
+    id.push_str(number.format(sequence.epoch));
+    id.push('-');
+    id.push_str(number.format(sequence.number));
 }
 
 /// Cuts a text so that it takes at most `longest` bytes as JSON; whether it was too long.

@@ -4,8 +4,11 @@
 //! out and recorded in one short step, so that the numbers in a log never have holes. Only the two places that hold
 //! the number are known here: the end of the id, and the sequence.
 
-use std::io::Write;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
+
+use super::beginning::Beginning;
 use super::{EncodeError, MAX_BYTES, Previous, UsageEvent};
 
 /// What every event begins with.
@@ -13,6 +16,7 @@ const HEAD: &[u8] = br#"{"specversion":"1.0","id":""#;
 /// What stands before the sequence. No text in an event can hold it: there, each quote has a backslash before it.
 const SEQUENCE: &[u8] = br#""data":{"sequence":{"#;
 const NUMBER: &[u8] = br#""number":0"#;
+static FINDERS: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| [Finder::new(SEQUENCE), Finder::new(NUMBER)]);
 /// The most that a number and what follows it add, in both places.
 const MOST_ADDED: usize = 160;
 
@@ -28,7 +32,7 @@ impl UsageEvent {
     pub fn encode_unnumbered<'a>(&mut self, bytes: &'a mut Vec<u8>) -> Result<Unnumbered<'a>, EncodeError> {
         let sequence = &mut self.data.sequence;
         (sequence.number, sequence.previous) = (0, None);
-        self.id = format!("{}-{}-0", sequence.spool, sequence.epoch);
+        super::name(&mut self.id, sequence);
         self.encode_within(MAX_BYTES - MOST_ADDED, bytes)?;
         Unnumbered::of(bytes, HEAD.len() + self.id.len() - 1).ok_or(EncodeError::Unnumbered)
     }
@@ -38,8 +42,9 @@ impl<'a> Unnumbered<'a> {
     fn of(bytes: &'a [u8], id: usize) -> Option<Self> {
         let (before, rest) = bytes.split_at_checked(id).filter(|(before, _)| before.starts_with(HEAD))?;
         let rest = rest.strip_prefix(b"0")?;
-        let sequence = memchr::memmem::find(rest, SEQUENCE)?;
-        let number = sequence + memchr::memmem::find(rest.get(sequence..)?, NUMBER)? + NUMBER.len() - 1;
+        let [sequence, number] = &*FINDERS;
+        let sequence = sequence.find(rest)?;
+        let number = sequence + number.find(rest.get(sequence..)?)? + NUMBER.len() - 1;
         let (between, after) = rest.split_at_checked(number)?;
         Some(Self { parts: [before, between, after.strip_prefix(b"0")?] })
     }
@@ -51,16 +56,31 @@ impl<'a> Unnumbered<'a> {
 
     /// Writes the event with this number at the end of a buffer.
     pub fn write(&self, number: u64, previous: Option<&Previous>, into: &mut Vec<u8>) {
-        let [before, between, after] = self.parts;
-        into.extend_from_slice(before);
-        // Writing to memory cannot fail.
-        let _ = write!(into, "{number}");
-        into.extend_from_slice(between);
-        let _ = write!(into, "{number}");
-        if let Some(Previous { epoch, number, clean }) = previous {
-            let _ = write!(into, r#","previous":{{"epoch":{epoch},"number":{number},"clean":{clean}}}"#);
-        }
+        let [_, _, after] = self.parts;
+        self.write_before(number, previous, into);
         into.extend_from_slice(after);
+    }
+
+    /// What the event with this number begins with, and keeps.
+    pub fn beginning(&self, number: u64, previous: Option<&Previous>) -> Option<Beginning> {
+        let [before, between, after] = self.parts;
+        let kept = Beginning::kept_of(after)?;
+        let mut bytes = Vec::with_capacity(before.len() + between.len() + kept.len() + MOST_ADDED);
+        self.write_before(number, previous, &mut bytes);
+        bytes.extend_from_slice(kept);
+        Some(Beginning::new(bytes))
+    }
+
+    fn write_before(&self, number: u64, previous: Option<&Previous>, into: &mut Vec<u8>) {
+        let [before, between, _] = self.parts;
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number).as_bytes();
+        [before, digits, between, digits].iter().for_each(|part| into.extend_from_slice(part));
+        if let Some(Previous { epoch, number, clean }) = previous {
+            into.extend_from_slice(
+                format!(r#","previous":{{"epoch":{epoch},"number":{number},"clean":{clean}}}"#).as_bytes(),
+            );
+        }
     }
 }
 

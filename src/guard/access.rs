@@ -45,6 +45,8 @@ pub(super) struct Asking {
 pub(super) struct Shared {
     /// An authority in this process: keys that the file does not know are its to know.
     pub(super) authority: Option<Arc<dyn KeySource>>,
+    /// To whom slices of budgets are lent: this process.
+    pub(super) holder: Arc<str>,
     pub(super) counters: Arc<Counters>,
     pub(super) purses: Arc<Purses>,
 }
@@ -123,7 +125,7 @@ impl Access {
         (age, asked): (Age, Question<'_>),
     ) -> Result<Caller, Refused> {
         check::in_force(&granted.record, headers).map_err(Reject::Unauthorized)?;
-        let organization = check::organization(&granted.record, headers, &self.organization_headers);
+        let organization = check::organization(&granted.record, asked.organization.as_ref());
         match organization {
             Ok(organization) => {
                 // Only these ask again, about the model or for more of a budget, or have something to tell.
@@ -208,7 +210,7 @@ impl Access {
 
 impl Asking {
     fn new(settings: &config::Remote, shared: &Shared) -> Self {
-        let authority = Arc::new(Remote::new(settings));
+        let authority = Arc::new(Remote::new(settings, &shared.holder));
         let config::Remote { ttl, negative_ttl, grace, .. } = *settings;
         let terms = Terms { by: By::Everything, ttl, negative_ttl, grace };
         let source: Arc<dyn KeySource> = Arc::clone(&authority) as _;

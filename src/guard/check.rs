@@ -40,12 +40,8 @@ fn carries(headers: &HeaderMap, secret: &Digest) -> bool {
 /// The organization that pays: the one that the headers name if the record has it, the record's first if they name none.
 ///
 /// A record without organizations has none: naming one is refused.
-pub(super) fn organization(
-    record: &KeyRecord,
-    headers: &HeaderMap,
-    names: &[HeaderName],
-) -> Result<Option<OrgId>, Reject> {
-    let Some(claim) = named_organization(headers, names).map(|claim| claim.as_bytes().trim_ascii()) else {
+pub(super) fn organization(record: &KeyRecord, named: Option<&HeaderValue>) -> Result<Option<OrgId>, Reject> {
+    let Some(claim) = named.map(|claim| claim.as_bytes().trim_ascii()) else {
         return Ok(record.organizations.first().cloned());
     };
     record.organization(claim).cloned().map(Some).ok_or(Reject::OrganizationForbidden)

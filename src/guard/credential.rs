@@ -19,6 +19,8 @@ use crate::types::Digest;
 pub const CREDENTIAL_HEADERS: [HeaderName; 6] =
     [AUTHORIZATION, PROXY_AUTHORIZATION, X_API_KEY, X_UG_API_KEY, API_KEY, X_GOOG_API_KEY];
 
+static KEYS: [HeaderName; 4] = KEY_HEADERS;
+
 /// No key is longer.
 const MAX_BYTES: usize = 4096;
 
@@ -77,18 +79,19 @@ impl fmt::Debug for Credential<'_> {
 }
 
 fn candidates<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> impl Iterator<Item = Cow<'a, [u8]>> {
-    let authorization = headers.get_all(AUTHORIZATION).iter().map(|value| Cow::Borrowed(bearer(value)));
-    let named = KEY_HEADERS
-        .into_iter()
-        .flat_map(|name| headers.get_all(name))
-        .map(|value| Cow::Borrowed(value.as_bytes().trim_ascii()));
-    let proxy = headers.get_all(PROXY_AUTHORIZATION).iter().map(bearer_or_basic);
+    // Passing over all headers once is cheaper than looking for each of these; their order says nothing.
+    let sent = headers.iter().filter_map(|(name, value)| match () {
+        () if *name == AUTHORIZATION => Some(Cow::Borrowed(bearer(value))),
+        () if *name == PROXY_AUTHORIZATION => Some(bearer_or_basic(value)),
+        () if KEYS.contains(name) => Some(Cow::Borrowed(value.as_bytes().trim_ascii())),
+        () => None,
+    });
     let query = uri.query().into_iter().flat_map(query::keys);
     let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let offers = offers.flat_map(|offers| offers.split(','));
     let offered =
         offers.filter_map(|offer| offer.trim().strip_prefix(KEY_PROTOCOL)).map(|key| Cow::Borrowed(key.as_bytes()));
-    authorization.chain(named).chain(proxy).chain(query).chain(offered).filter(|candidate| !candidate.is_empty())
+    sent.chain(query).chain(offered).filter(|candidate| !candidate.is_empty())
 }
 
 /// What follows `Bearer`; a value without the scheme is taken whole.

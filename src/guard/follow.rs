@@ -1,5 +1,5 @@
-//! What the guard does beside the calls: it follows what a remote authority revokes, keeps what was spent, and gives
-//! back what was lent.
+//! What the guard does beside the calls: it follows what a remote authority revokes, keeps what was spent, carries what
+//! of limits is shared, and gives back what was lent.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -71,8 +71,26 @@ impl Guard {
         }
     }
 
-    /// Gives every slice of a budget back to the authority that lent it: the process ends.
+    /// Carries questions to the store through which limits are shared, and its answers. Runs until it is dropped;
+    /// without it, or without a store, limits are this process's own.
+    pub async fn share_limits(&self) {
+        self.limiters.run().await;
+    }
+
+    /// Waits until the store of limits answers, if there is one, though not for long.
+    pub async fn joined(&self) {
+        self.limiters.joined().await;
+    }
+
+    /// Whether requests with limits can be let in; not while a store that must be asked is away.
+    pub fn can_limit(&self) -> bool {
+        self.limiters.can_admit()
+    }
+
+    /// Gives every slice of a budget back to the authority that lent it, and what is held of shared limits to their
+    /// store: the process ends.
     pub async fn give_back(&self) {
+        self.limiters.leave().await;
         let slices = self.shared.purses.slices();
         let rules = self.rules.load_full();
         if let Some(source) = rules.access.source().filter(|_| !slices.is_empty()) {

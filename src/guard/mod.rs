@@ -42,7 +42,7 @@ use limit::{Limiters, Need, Reservation};
 pub use budget::{Kept, KeptError};
 pub use caller::{Caller, Refused, Wants};
 pub use credential::{CREDENTIAL_HEADERS, Credential};
-pub use limit::RateView;
+pub use limit::{RateView, StoreError, StoreStats, probe as probe_store};
 pub use permit::Permit;
 pub use query::without_key;
 pub use source::{Before, FetchError, Fetching, FileSource, Granted, KeySource, Question, Returning, Verdict};
@@ -68,13 +68,27 @@ struct Rules {
 impl Guard {
     /// A guard that has seen no one yet.
     pub fn new(config: &config::Guard, limits: &config::LimitSet) -> Self {
-        Self::beside(None, config, limits)
+        Self::beside((None, "sidecar"), config, limits)
     }
 
     /// The same, beside an authority in this process, whose keys are asked for where the keys file does not know one.
-    pub fn beside(authority: Option<Arc<dyn KeySource>>, config: &config::Guard, limits: &config::LimitSet) -> Self {
-        let shared = Shared { authority, counters: Arc::default(), purses: Arc::new(Purses::new()) };
+    /// `holder` names this life of the process to an authority elsewhere, as the ids of its events begin.
+    pub fn beside(
+        (authority, holder): (Option<Arc<dyn KeySource>>, &str),
+        config: &config::Guard,
+        limits: &config::LimitSet,
+    ) -> Self {
+        let (counters, purses) = (Arc::default(), Arc::new(Purses::new()));
+        let shared = Shared { authority, holder: holder.into(), counters, purses };
         Self::with(Access::new(config, &shared, None), limits, shared)
+    }
+
+    /// The same, sharing the limits of keys and organizations through this store, if there is one.
+    pub fn sharing(mut self, store: Option<&config::SharedLimits>) -> Self {
+        if let Some(store) = store {
+            self.limiters.share_through(store);
+        }
+        self
     }
 
     fn with(access: Access, limits: &config::LimitSet, shared: Shared) -> Self {
@@ -112,7 +126,8 @@ impl Guard {
             return known;
         }
         let rules = self.rules.load_full();
-        rules.access.ask(headers, uri).await
+        // Asking is rare: apart, it does not make every request's future larger.
+        Box::pin(rules.access.ask(headers, uri)).await
     }
 
     /// Whether this caller may have what it wants: model permission, then limits and budget, reserving what the request
@@ -120,7 +135,7 @@ impl Guard {
     ///
     /// A request without a model (a list of models, say) is not held to the key's models; where a dialect needs a
     /// model, it is for the dialect to refuse a body without one. Waits only for an authority that decides about each
-    /// model, or that lends the next part of a budget.
+    /// model, or that lends the next part of a budget, and for the store through which limits are shared.
     ///
     /// # Errors
     /// What the caller is told, always with the caller.
@@ -137,11 +152,11 @@ impl Guard {
         }
         if let Some(model) = wants.model.filter(|_| caller.is_decided_by_model()) {
             let rules = self.rules.load_full();
-            rules.access.may_have(caller, model).await?;
+            Box::pin(rules.access.may_have(caller, model)).await?;
         }
         let need = Need { input_tokens: wants.input_tokens, max_output_tokens: wants.max_output_tokens };
-        let mut reservation =
-            self.limiters.reserve(caller, &self.rules.load().limits, need).map_err(Reject::Limited)?;
+        let limits = self.rules.load().limits;
+        let mut reservation = self.limiters.reserve(caller, &limits, need).await?;
         match self.hold(caller, wants).await {
             Ok(budget) => Ok((reservation, budget)),
             Err(reject) => {
@@ -166,7 +181,7 @@ impl Guard {
             }
             Err(Short::Slice) => {
                 let rules = self.rules.load_full();
-                rules.access.ask_for_more(caller).await?;
+                Box::pin(rules.access.ask_for_more(caller)).await?;
                 match purses.take(granted, wants) {
                     Ok(hold) => return Ok(hold),
                     Err(_) => purses.still_short(&granted.record),
@@ -193,6 +208,7 @@ impl Guard {
             shared_scope_uses: self.limiters.shared_uses(),
             purses: self.shared.purses.len(),
             unpriced: self.shared.purses.unpriced(),
+            store: self.limiters.store(),
             silence_ms: rules.access.asking().map(|asking| asking.authority.silence().as_millis() as u64),
             ..self.shared.counters.read()
         }

@@ -80,7 +80,8 @@ impl Permit {
     pub fn flags(&self) -> impl Iterator<Item = &'static str> {
         let stale = (self.age == Age::Stale).then_some("guard_stale");
         let unpriced = self.budget.as_ref().is_some_and(|budget| budget.is_unpriced).then_some("budget_unpriced");
-        stale.into_iter().chain(unpriced)
+        let alone = self.reservation.is_unshared().then_some("limits_local");
+        stale.into_iter().chain(unpriced).chain(alone)
     }
 }
 

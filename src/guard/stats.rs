@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::limit::StoreStats;
 use super::lookup::Age;
 
 /// Counts since the process began, and gauges as they stand.
@@ -41,6 +42,8 @@ pub struct Stats {
     pub stream_breaks: u64,
     /// Records revoked by the authority.
     pub revoked: u64,
+    /// Of the store through which limits are shared; `None` without one.
+    pub store: Option<StoreStats>,
 }
 
 #[derive(Debug, Default)]

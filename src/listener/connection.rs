@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::activity::{Activity, Cause, Patience, Verdict};
+use super::alarm::{Alarm, Call};
 use super::body::Outgoing;
 use super::limit::Seat;
 use super::settings;
@@ -110,6 +111,7 @@ where
         let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
         let mut draining = pin!(self.shutdown.draining());
         let mut look = pin!(sleep_until(Instant::now()));
+        let mut alarm = Alarm::new(&self.shutdown, draining.as_mut(), look.as_mut());
         let mut closing = false;
         loop {
             tokio::select! {
@@ -118,14 +120,15 @@ where
                     self.ended(end, peer);
                     return takeover.run().await;
                 }
-                () = draining.as_mut(), if !closing => {}
-                () = look.as_mut() => match activity.verdict(Instant::now()) {
-                    Verdict::LookAt(next) => {
-                        look.as_mut().reset(next);
+                call = poll_fn(|cx| alarm.poll(cx)) => match (call, activity.verdict(Instant::now())) {
+                    (Call::Draining, _) if closing => continue,
+                    (Call::Draining, _) => {}
+                    (Call::Look, Verdict::LookAt(next)) => {
+                        alarm.look_at(next);
                         continue;
                     }
-                    Verdict::Over(Cause::Idle) if !closing => self.counts.cut(Cause::Idle),
-                    Verdict::Over(cause) => return self.cut(cause, peer),
+                    (Call::Look, Verdict::Over(Cause::Idle)) if !closing => self.counts.cut(Cause::Idle),
+                    (Call::Look, Verdict::Over(cause)) => return self.cut(cause, peer),
                 },
             }
             closing = true;

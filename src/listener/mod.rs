@@ -6,6 +6,7 @@
 //! One task accepts, one task runs each connection, and `run` owns them all: when it returns, none is left.
 
 mod activity;
+mod alarm;
 mod body;
 mod connection;
 pub mod hygiene;

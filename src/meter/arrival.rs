@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use crate::config::DialectChoice;
 use crate::dialect::{self, Route};
 use crate::header;
 use crate::types::{RequestId, Timestamp};
+
+static READ: [HeaderName; 4] =
+    [header::TRACEPARENT, header::SESSION_ID, header::X_CONNECTION_ID, header::X_STAINLESS_RETRY_COUNT];
 
 /// A request that has just arrived.
 #[derive(Debug)]
@@ -40,16 +43,16 @@ pub struct Arrival {
 impl Arrival {
     /// Observes the head of a request.
     pub fn observe(head: &Parts) -> Self {
-        let text = |name| head.headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
-        let retries = text(header::X_STAINLESS_RETRY_COUNT).and_then(|count| count.parse::<u32>().ok());
+        let [trace, session, connection, retries] = read(&head.headers);
+        let retries = retries.and_then(|count| count.parse::<u32>().ok());
         Self {
             started: Instant::now(),
             time: Timestamp::now(),
             request_id: RequestId::next(),
             route: dialect::route(DialectChoice::Auto, &head.method, head.uri.path()),
-            trace_id: text(header::TRACEPARENT).and_then(trace_id),
-            session_id: text(header::SESSION_ID).map(str::to_owned),
-            connection_id: text(header::X_CONNECTION_ID).map(str::to_owned),
+            trace_id: trace.and_then(trace_id),
+            session_id: session.map(str::to_owned),
+            connection_id: connection.map(str::to_owned),
             attempt: retries.unwrap_or(0).saturating_add(1),
             guarded: Duration::ZERO,
             body_bytes: 0,
@@ -67,6 +70,18 @@ impl Arrival {
     pub fn request_id(&self) -> Arc<str> {
         self.request_id.to_arc()
     }
+}
+
+/// The values of the headers in [`READ`], of each the first, where they are text. Passing over all headers once is
+/// cheaper than looking for each of these.
+fn read(headers: &HeaderMap) -> [Option<&str>; 4] {
+    let mut values: [Option<&HeaderValue>; 4] = [None; 4];
+    for (name, value) in headers {
+        if let Some((_, place)) = READ.iter().zip(&mut values).find(|(known, _)| *known == name) {
+            place.get_or_insert(value);
+        }
+    }
+    values.map(|value| value.and_then(|value| value.to_str().ok()))
 }
 
 /// The trace id of a W3C `traceparent` header, where it is well-formed and not all zero.

@@ -6,6 +6,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 use super::count::Models;
 use crate::config::{Config, Upstream};
 use crate::types::PriceTable;
@@ -18,7 +20,8 @@ pub struct Catalog {
     /// What counts tokens.
     pub models: Models,
     labels: Vec<Arc<str>>,
-    exact: HashSet<Arc<str>>,
+    // Nothing that a client says is put in, so no hash need be secret.
+    exact: HashSet<Arc<str>, FixedState>,
     other: Arc<str>,
 }
 

@@ -12,7 +12,7 @@ use super::marks::Marks;
 use super::realtime::Upgrade;
 use super::seal::BYTES_PER_TOKEN;
 use crate::dialect::{Reading, Route};
-use crate::event::{Outcome, UsageEvent};
+use crate::event::{Beginning, Outcome, UsageEvent};
 use crate::guard::Permit;
 use crate::metrics::Series;
 use crate::spool::Ticket;
@@ -26,6 +26,8 @@ const LARGEST_KEPT_PROMPT: usize = 256 * 1024;
 pub(super) struct Draft {
     pub(super) meter: Arc<Meter>,
     pub(super) ticket: Ticket,
+    /// What the event in its INTENT begins with, as long as it still does.
+    pub(super) beginning: Option<Beginning>,
     pub(super) event: Box<UsageEvent>,
     pub(super) permit: Permit,
     pub(super) series: Arc<Series>,

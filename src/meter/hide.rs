@@ -43,6 +43,15 @@ impl Hide {
         }
     }
 
+    /// Whether a chunk passes as it came, as nearly all do: it ends with a whole event, nothing in it is hidden, and
+    /// nothing is held that comes before it. If so that is noted.
+    pub(super) fn lets_pass(&mut self, spans: &[Span], pending: &[u8]) -> bool {
+        let plain = pending.is_empty() && self.held.is_empty() && !self.after_hidden_cr;
+        let passes = plain && !spans.iter().any(|span| span.hidden);
+        self.begun &= !passes;
+        passes
+    }
+
     /// Passes a chunk on, without the hidden events in `spans` (in order); whether anything was hidden. `pending` are
     /// the bytes so far of the event within which the chunk ends.
     pub(super) fn pass(

@@ -44,7 +44,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::config::Config;
-use crate::event::{self, EncodeError, Unnumbered, UsageEvent, Workload};
+use crate::event::{self, Beginning, EncodeError, Unnumbered, UsageEvent, Workload};
 use crate::metrics::Metrics;
 use crate::spool::{Commit, Spool, SpoolFull, Ticket};
 use counting::Counting;
@@ -167,9 +167,16 @@ impl Meter {
     }
 }
 
-/// Writes a finished event into the spool.
-fn record(ticket: Ticket, event: &mut UsageEvent) -> Commit {
-    encoded(event, |subject, bytes| ticket.seal(subject, bytes)).unwrap_or_else(|error| {
+/// Writes a finished event into the spool, after what it begins with where that is kept.
+fn record(ticket: Ticket, event: &mut UsageEvent, beginning: Option<&Beginning>) -> Commit {
+    let sealed = with_line(|line| {
+        match beginning {
+            Some(beginning) => event.encode_after(beginning, line)?,
+            None => event.encode_into(line)?,
+        }
+        Ok::<_, EncodeError>(ticket.seal(&event.subject, line))
+    });
+    sealed.unwrap_or_else(|error| {
         // Only a defect of ours gets here; the dropped ticket records its INTENT's event in place of this one.
         tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
         Commit::ready()

@@ -7,11 +7,11 @@ use super::draft::{Draft, Prompt};
 use super::marks::Marks;
 use super::{Arrival, Content, Exchange, Meter, settle, unnumbered};
 use crate::dialect::{Ask, Reading};
-use crate::event::{self, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
+use crate::event::{self, Beginning, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
 use crate::guard::{Caller, Permit};
 use crate::metrics::{Series, SeriesKey};
 use crate::reject::Reject;
-use crate::spool::Ticket;
+use crate::spool::{SpoolFull, Ticket};
 use crate::types::{GroupId, KeyId, OrgId, Usage};
 use crate::upstream::Target;
 
@@ -34,7 +34,7 @@ impl Meter {
         data.provider = Some(Arc::clone(&target.provider));
         data.host = Some(Arc::clone(&target.host));
         event.subject = subject(&event.data);
-        let ticket = self.intend(&mut event).inspect_err(|_| permit.release())?;
+        let (ticket, beginning) = self.intend(&mut event).inspect_err(|_| permit.release())?;
         let series = self.series(Some(&target.name), &content.ask, arrival.route.operation.as_str());
         self.metrics.in_flight.inc();
         let mut marks = Marks::new(arrival.started);
@@ -43,6 +43,7 @@ impl Meter {
         Ok(Exchange::new(Box::new(Draft {
             meter: Arc::clone(self),
             ticket,
+            beginning,
             event: Box::new(event),
             permit,
             series,
@@ -58,17 +59,22 @@ impl Meter {
         })))
     }
 
-    /// Gives the event its number and records it as the INTENT, as one step.
-    fn intend(&self, event: &mut UsageEvent) -> Result<Ticket, Reject> {
-        let begun = unnumbered(&self.spool, event, |subject, line| self.spool.begin(subject, line));
+    /// Gives the event its number and records it as the INTENT, as one step. What it begins with is kept for the FINAL.
+    fn intend(&self, event: &mut UsageEvent) -> Result<(Ticket, Option<Beginning>), Reject> {
+        let begun = unnumbered(&self.spool, event, |subject, line| {
+            let ticket = self.spool.begin(subject, line)?;
+            let sequence = ticket.sequence();
+            let beginning = line.beginning(sequence.number, sequence.previous.as_ref());
+            Ok((ticket, beginning, sequence))
+        });
         // Only a defect of ours gets here: counted as the refusal that it becomes.
         let begun = begun.map_err(|error| {
             tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
             Reject::Unrecordable
         })?;
-        let ticket = begun.map_err(|_| Reject::SpoolFull)?;
-        place(event, ticket.sequence());
-        Ok(ticket)
+        let (ticket, beginning, sequence) = begun.map_err(|SpoolFull| Reject::SpoolFull)?;
+        place(event, sequence);
+        Ok((ticket, beginning))
     }
 
     /// Records a refusal: always a counter, and an event where the caller is known.
@@ -139,14 +145,7 @@ impl Meter {
 
 /// Gives an event its place, and its name after that.
 pub(super) fn place(event: &mut UsageEvent, sequence: Sequence) {
-    let mut number = itoa::Buffer::new();
-    let mut id = String::with_capacity(sequence.spool.len() + 2 + 2 * 20);
-    id.push_str(&sequence.spool);
-    id.push('-');
-    id.push_str(number.format(sequence.epoch));
-    id.push('-');
-    id.push_str(number.format(sequence.number));
-    event.id = id;
+    event::name(&mut event.id, &sequence);
     event.data.sequence = sequence;
 }
 

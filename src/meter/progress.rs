@@ -7,8 +7,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::draft::Draft;
 use super::price;
 use super::seal::BYTES_PER_TOKEN;
@@ -18,16 +16,26 @@ use crate::types::{Source, Usage};
 const EVERY: Duration = Duration::from_secs(1);
 const PARTIAL: &str = "usage_partial";
 
+/// What the spool has not been told yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// That there is content.
+    First,
+    /// How much more there is.
+    Again,
+}
+
 impl Draft {
-    /// Whether the spool should be told, now that a chunk has passed.
-    pub(super) fn owes_progress(&self) -> bool {
-        let due = |now: Instant| self.progressed.is_none_or(|before| now.saturating_duration_since(before) >= EVERY);
-        self.marks.last_content().is_some_and(due)
+    /// What the spool should be told, now that a chunk has passed.
+    pub(super) fn owes_progress(&self) -> Option<Owed> {
+        let now = self.marks.last_content()?;
+        let Some(before) = self.progressed else { return Some(Owed::First) };
+        (now.saturating_duration_since(before) >= EVERY).then_some(Owed::Again)
     }
 
     /// Tells the spool, if it should be told.
     pub(super) fn note_progress(&mut self) {
-        if self.owes_progress() {
+        if self.owes_progress().is_some() {
             self.progressed = self.marks.last_content();
             self.record_progress();
         }

@@ -77,7 +77,7 @@ async fn take_any(route: &Route, head: &Parts, sent: Sent) -> Result<Content, Re
     }
     if matches!(route.operation, Operation::Image | Operation::Transcription) && form::is_form(&head.headers) {
         let sent = Sent { body, limit, bound };
-        return take_form(route, head, sent).await;
+        return Box::pin(take_form(route, head, sent)).await;
     }
     let asked = Instant::now();
     let whole = whole(body, usize::try_from(limit).unwrap_or(usize::MAX), too_large).await?;

@@ -209,8 +209,8 @@ impl Draft {
     }
 
     fn record(self: Box<Self>) -> Commit {
-        let Self { mut event, ticket, .. } = *self;
-        super::record(ticket, &mut event)
+        let Self { mut event, ticket, beginning, .. } = *self;
+        super::record(ticket, &mut event, beginning.as_ref())
     }
 }
 

@@ -72,28 +72,33 @@ impl Watch {
     /// Looks at a chunk; what may pass to the client is added to `out`.
     pub(super) fn chunk(&mut self, draft: &mut Draft, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Seen {
         let looked = catch_unwind(AssertUnwindSafe(|| self.look(draft, &chunk)));
-        let mut seen = looked.unwrap_or_else(|_| self.give_up(draft));
+        let seen = looked.unwrap_or_else(|_| self.give_up(draft));
         let before = out.len();
-        match &mut self.hide {
-            None => out.push_back(chunk),
-            Some(hide) => {
-                let pending = match &self.framing {
-                    Framing::Stream(stream) => stream.pending(),
-                    Framing::Whole(_) | Framing::Opaque => &[],
-                };
-                let length = chunk.len();
-                if hide.pass(&chunk, (&self.spans, pending), out) {
-                    draft.event.data.flag("usage_hidden");
-                }
-                // Places in the chunk are places in what passes only where the chunk passes as it came.
-                let as_it_came = out.len() == before + 1 && out.back().is_some_and(|only| only.len() == length);
-                if let (Seen::Last(_), false) = (seen, as_it_came) {
-                    seen = Seen::Last(0);
-                }
-            }
-        }
+        let as_it_came = self.pass(draft, chunk, out);
         draft.event.data.delivered.bytes += total(out, before);
-        seen
+        // Places in the chunk are places in what passes only where the chunk passes as it came.
+        if as_it_came || seen == Seen::More { seen } else { Seen::Last(0) }
+    }
+
+    /// Passes on what may pass of a chunk that was looked at; whether that is the chunk as it came.
+    fn pass(&mut self, draft: &mut Draft, chunk: Bytes, out: &mut VecDeque<Bytes>) -> bool {
+        let pending = match &self.framing {
+            Framing::Stream(stream) => stream.pending(),
+            Framing::Whole(_) | Framing::Opaque => &[],
+        };
+        let Some(hide) = &mut self.hide else {
+            out.push_back(chunk);
+            return true;
+        };
+        if hide.lets_pass(&self.spans, pending) {
+            out.push_back(chunk);
+            return true;
+        }
+        let (before, length) = (out.len(), chunk.len());
+        if hide.pass(&chunk, (&self.spans, pending), out) {
+            draft.event.data.flag("usage_hidden");
+        }
+        out.len() == before + 1 && out.back().is_some_and(|only| only.len() == length)
     }
 
     fn look(&mut self, draft: &mut Draft, chunk: &Bytes) -> Seen {
@@ -137,7 +142,8 @@ impl Watch {
             route.dialect.read_answer(event.payload(), reading);
             let mut span = Span { start: event.start, end: event.end, hidden: false };
             if let Some(hide) = hide {
-                span.hidden = hide.may_take(span) && openai::is_usage_only_chunk(event.data);
+                // What carries content is not the usage chunk: no need to look twice.
+                span.hidden = !reading.had_content && hide.may_take(span) && openai::is_usage_only_chunk(event.data);
                 spans.push(span);
             }
             delivered.frames += u64::from(!span.hidden);

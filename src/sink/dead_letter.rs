@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -18,7 +19,7 @@ use crate::types::Timestamp;
 /// One sink's dead-letter file, opened when it is first needed.
 #[derive(Debug)]
 pub(super) struct DeadLetters {
-    sink: &'static str,
+    sink: Arc<str>,
     path: PathBuf,
     file: Option<File>,
 }
@@ -43,8 +44,8 @@ enum Body<'a> {
 
 impl DeadLetters {
     /// For this sink, in this directory.
-    pub(super) fn new(dir: &Path, sink: &'static str) -> Self {
-        Self { sink, path: dir.join(format!("{sink}.jsonl")), file: None }
+    pub(super) fn new(dir: &Path, sink: &Arc<str>) -> Self {
+        Self { sink: Arc::clone(sink), path: dir.join(format!("{sink}.jsonl")), file: None }
     }
 
     /// Writes these records, and returns once they are on disk. After an error none of them counts as written.
@@ -73,10 +74,10 @@ impl DeadLetters {
         Ok(())
     }
 
-    fn line<'a>(&self, record: &Refused<'a>) -> Line<'a> {
+    fn line<'a>(&'a self, record: &Refused<'a>) -> Line<'a> {
         Line {
             time: Timestamp::now(),
-            sink: self.sink,
+            sink: &self.sink,
             reason: record.rejection.trouble.as_str(),
             code: record.rejection.code,
             key: String::from_utf8_lossy(record.key),

@@ -1,4 +1,4 @@
-//! Takes usage events out of the spool and delivers each to where it belongs: Kafka, a file of JSON lines.
+//! Takes usage events out of the spool and delivers each to where it belongs: Kafka, a file of JSON lines, receivers by HTTP.
 //!
 //! - No event is dropped: what cannot be delivered now waits in the spool; what can never be delivered goes to a dead-letter
 //!   file, on disk before it counts as handled.
@@ -7,15 +7,18 @@
 //! - Delivery is at least once: a restart sends again what was out. Events carry deterministic ids, so that readers can
 //!   drop the copies.
 //!
-//! Each sink has a thread of its own, so a hanging broker or pipe holds up neither requests nor the other sinks. Nothing
-//! here is async: librdkafka has its own threads, and files block.
+//! Each sink has a thread of its own, so a hanging broker or pipe holds up neither requests nor the other sinks. What goes
+//! between a worker and its sink is not async: librdkafka has its own threads, files block, and the HTTP sink drives its
+//! calls while the worker waits for them.
 //!
-//! Read `worker.rs` first, then `kafka/producer.rs`.
+//! Read `worker.rs` first, then `kafka/producer.rs` and `http/mod.rs`.
 
 mod backoff;
+mod binary;
 mod dead_letter;
 mod feed;
 mod file;
+pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod lines;
@@ -39,9 +42,6 @@ pub use window::{WINDOW_BYTES, WINDOW_RECORDS};
 
 /// A destination. The worker offers it records and asks what became of them; it does neither from two threads.
 pub trait Sink {
-    /// Its name in logs, metrics and file names.
-    fn name(&self) -> &'static str;
-
     /// Hands a record over without waiting. A sink that took a record settles its ticket exactly once, or restarts.
     fn offer(&mut self, offered: Offered<'_>) -> Offer;
 
@@ -91,6 +91,8 @@ pub enum Fate {
     Retry(Trouble),
     /// The destination will never take it.
     Rejected(Rejection),
+    /// Nothing in it is for this destination.
+    Skipped,
 }
 
 /// Why a destination will never take a record.
@@ -98,7 +100,7 @@ pub enum Fate {
 pub struct Rejection {
     /// The kind of reason.
     pub trouble: Trouble,
-    /// Kafka's error code, where Kafka said it.
+    /// What the destination itself said: Kafka's error code, or the status of an HTTP answer.
     pub code: Option<i32>,
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::file::FileSink;
+use super::http::{HttpSink, Unusable};
 #[cfg(feature = "kafka")]
 use super::kafka::{KafkaSink, SettingsError};
 use super::stats::Counters;
@@ -22,6 +23,7 @@ enum Kind {
     #[cfg(feature = "kafka")]
     Kafka(config::Kafka),
     File(config::File),
+    Http(config::Receiver),
     Given(&'static str, MakeGiven),
 }
 
@@ -30,17 +32,18 @@ pub type MakeGiven = Arc<dyn Fn() -> Result<Box<dyn Sink>, Restart> + Send + Syn
 
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&self.name())
     }
 }
 
 impl Kind {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> Arc<str> {
         match self {
             #[cfg(feature = "kafka")]
-            Self::Kafka(_) => "kafka",
-            Self::File(_) => "file",
-            Self::Given(name, _) => name,
+            Self::Kafka(_) => "kafka".into(),
+            Self::File(_) => "file".into(),
+            Self::Http(receiver) => format!("http-{}", receiver.name).into(),
+            Self::Given(name, _) => (*name).into(),
         }
     }
 }
@@ -57,11 +60,14 @@ pub enum SinkError {
     #[cfg(feature = "kafka")]
     #[error(transparent)]
     Kafka(#[from] SettingsError),
+    /// A receiver's settings cannot be used.
+    #[error(transparent)]
+    Http(#[from] Unusable),
     /// No thread could be started.
     #[error("the thread of sink `{sink}` cannot be started")]
     Thread {
         /// Which sink.
-        sink: &'static str,
+        sink: Arc<str>,
         /// Why.
         source: std::io::Error,
     },
@@ -77,6 +83,10 @@ impl Plan {
         if let Some(file) = &events.file {
             plans.push(Self { kind: Kind::File(file.clone()) });
         }
+        for receiver in &events.http {
+            super::http::validate(receiver)?;
+            plans.push(Self { kind: Kind::Http(receiver.clone()) });
+        }
         Ok(plans)
     }
 
@@ -85,8 +95,8 @@ impl Plan {
         Self { kind: Kind::Given(name, make) }
     }
 
-    /// The sink's name: `kafka`, `file` or that of a given one. It names the sink's mark in the spool, so it never changes.
-    pub fn name(&self) -> &'static str {
+    /// The sink's name: `kafka`, `file`, `http-` and its receiver's, or that of a given one. It names the sink's mark in the spool, so it never changes.
+    pub fn name(&self) -> Arc<str> {
         self.kind.name()
     }
 
@@ -100,6 +110,10 @@ impl Plan {
             }),
             Kind::File(settings) => Box::new(move || {
                 let sink: Box<dyn Sink> = Box::new(FileSink::new(&settings.path, Arc::clone(&counters)));
+                Ok(sink)
+            }),
+            Kind::Http(receiver) => Box::new(move || {
+                let sink: Box<dyn Sink> = Box::new(HttpSink::open(&receiver, &counters)?);
                 Ok(sink)
             }),
             Kind::Given(_, make) => Box::new(move || make()),

@@ -1,13 +1,14 @@
 //! What a sink counts, and the small closed set of names for what can go wrong.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// What went wrong: a metric label and the reason in a dead-letter file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// No broker can be reached.
+    /// The destination cannot be reached.
     Unreachable,
-    /// A broker did not answer in time.
+    /// The destination did not answer in time.
     Timeout,
     /// The destination does not accept who we are, or its certificate is not trusted.
     Authentication,
@@ -21,6 +22,12 @@ pub enum Trouble {
     TooLarge,
     /// The record is not what the destination takes.
     Invalid,
+    /// The destination takes no more for now.
+    Limited,
+    /// The destination answers that it is out of order.
+    Failing,
+    /// There is nothing at the destination's address that takes events.
+    Missing,
     /// The producer cannot go on.
     Fatal,
     /// The disk is full.
@@ -37,7 +44,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them, for metrics that start at zero.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreachable,
         Self::Timeout,
         Self::Authentication,
@@ -46,6 +53,9 @@ impl Trouble {
         Self::Replicas,
         Self::TooLarge,
         Self::Invalid,
+        Self::Limited,
+        Self::Failing,
+        Self::Missing,
         Self::Fatal,
         Self::NoSpace,
         Self::Io,
@@ -65,6 +75,9 @@ impl Trouble {
             Self::Replicas => "replicas",
             Self::TooLarge => "too_large",
             Self::Invalid => "invalid",
+            Self::Limited => "limited",
+            Self::Failing => "failing",
+            Self::Missing => "missing",
             Self::Fatal => "fatal",
             Self::NoSpace => "no_space",
             Self::Io => "io",
@@ -90,14 +103,16 @@ impl Trouble {
 }
 
 /// A snapshot of one sink's counters since the process started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// Which sink.
-    pub sink: &'static str,
+    pub sink: Arc<str>,
     /// Records delivered and acknowledged.
     pub delivered: u64,
     /// Records written to the dead-letter file and acknowledged.
     pub rejected: u64,
+    /// Records that were not for the destination, acknowledged.
+    pub skipped: u64,
     /// Times that a record was offered, or a batch of lines written, again.
     pub retries: u64,
     /// Times that the sink was made anew.
@@ -121,6 +136,7 @@ pub struct Stats {
 pub(super) struct Counters {
     pub(super) delivered: AtomicU64,
     pub(super) rejected: AtomicU64,
+    pub(super) skipped: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) restarts: AtomicU64,
     pub(super) dead_letter_failures: AtomicU64,
@@ -151,11 +167,12 @@ impl Counters {
         self.connected.store(if up { 2 } else { 1 }, Relaxed);
     }
 
-    pub(super) fn snapshot(&self, sink: &'static str) -> Stats {
+    pub(super) fn snapshot(&self, sink: &Arc<str>) -> Stats {
         Stats {
-            sink,
+            sink: Arc::clone(sink),
             delivered: self.delivered.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
             retries: self.retries.load(Relaxed),
             restarts: self.restarts.load(Relaxed),
             dead_letter_failures: self.dead_letter_failures.load(Relaxed),

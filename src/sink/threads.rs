@@ -28,14 +28,14 @@ pub struct Sinks {
 
 #[derive(Debug)]
 struct SinkThread {
-    name: &'static str,
+    name: Arc<str>,
     counters: Arc<Counters>,
     thread: Option<JoinHandle<bool>>,
 }
 
 /// The counters of all sinks.
 #[derive(Clone, Debug)]
-pub struct Counts(Vec<(&'static str, Arc<Counters>)>);
+pub struct Counts(Vec<(Arc<str>, Arc<Counters>)>);
 
 impl Counts {
     /// The counts now.
@@ -68,23 +68,23 @@ impl Sinks {
 
     pub(super) fn spawn<F: Feed + 'static>(
         &mut self,
-        name: &'static str,
+        name: Arc<str>,
         feed: F,
         maker: impl FnOnce(Arc<Counters>) -> MakeSink,
     ) -> Result<(), SinkError> {
         let counters: Arc<Counters> = Arc::default();
         let worker = Worker {
-            name,
+            name: Arc::clone(&name),
             feed,
             make: maker(Arc::clone(&counters)),
-            dead: DeadLetters::new(&self.dead, name),
+            dead: DeadLetters::new(&self.dead, &name),
             counters: Arc::clone(&counters),
             stop: Arc::clone(&self.stop),
         };
         let thread = Builder::new()
             .name(format!("sink-{name}"))
             .spawn(move || worker.run())
-            .map_err(|source| SinkError::Thread { sink: name, source })?;
+            .map_err(|source| SinkError::Thread { sink: Arc::clone(&name), source })?;
         self.threads.push(SinkThread { name, counters, thread: Some(thread) });
         Ok(())
     }
@@ -102,19 +102,19 @@ impl Sinks {
 
     /// Reads the counters for as long as anyone likes, whatever becomes of the sinks.
     pub fn counts(&self) -> Counts {
-        Counts(self.threads.iter().map(|sink| (sink.name, Arc::clone(&sink.counters))).collect())
+        Counts(self.threads.iter().map(|sink| (Arc::clone(&sink.name), Arc::clone(&sink.counters))).collect())
     }
 
     /// Delivers what is left until the feeds are empty or the time is over, makes the marks durable and joins the threads.
     /// Blocks for up to `deadline` and a little more: call it where blocking is allowed.
-    pub fn stop(mut self, deadline: Duration) -> Vec<(&'static str, Ending)> {
+    pub fn stop(mut self, deadline: Duration) -> Vec<(Arc<str>, Ending)> {
         self.finish(deadline)
     }
 
-    fn finish(&mut self, within: Duration) -> Vec<(&'static str, Ending)> {
+    fn finish(&mut self, within: Duration) -> Vec<(Arc<str>, Ending)> {
         self.stop.request(within);
         let last = Instant::now() + within + GRACE;
-        let endings: Vec<_> = self.threads.iter_mut().map(|sink| (sink.name, sink.join(last))).collect();
+        let endings: Vec<_> = self.threads.iter_mut().map(|sink| (Arc::clone(&sink.name), sink.join(last))).collect();
         self.threads.clear();
         endings
     }
@@ -134,15 +134,15 @@ impl SinkThread {
             std::thread::sleep(Duration::from_millis(5));
         }
         if !thread.is_finished() {
-            warn!(sink = self.name, "sink hangs and is left behind; its events stay in the spool");
+            warn!(sink = %self.name, "sink hangs and is left behind; its events stay in the spool");
             return Ending::Stuck;
         }
-        let left = self.counters.snapshot(self.name).in_flight;
+        let left = self.counters.snapshot(&self.name).in_flight;
         if matches!(thread.join(), Ok(true)) {
-            info!(sink = self.name, "sink has delivered everything");
+            info!(sink = %self.name, "sink has delivered everything");
             return Ending::Drained;
         }
-        warn!(sink = self.name, left, "sink stopped before everything was delivered; the rest stays in the spool");
+        warn!(sink = %self.name, left, "sink stopped before everything was delivered; the rest stays in the spool");
         Ending::Deadline
     }
 }

@@ -39,6 +39,7 @@ enum State {
     Delivered,
     Refused(Rejection),
     Buried,
+    Skipped,
 }
 
 /// What left the window at the front.
@@ -50,6 +51,8 @@ pub(super) struct Prefix<P> {
     pub(super) delivered: u64,
     /// How many of them are in the dead-letter file.
     pub(super) rejected: u64,
+    /// How many of them were not for the destination.
+    pub(super) skipped: u64,
 }
 
 /// A record that must go to the dead-letter file.
@@ -104,8 +107,8 @@ impl<P: Copy> Window<P> {
         let Ticket(ticket) = settled.ticket;
         let Some(slot) = self.slot(ticket).filter(|slot| slot.state == State::Offered) else { return false };
         match settled.fate {
-            Fate::Delivered => {
-                slot.state = State::Delivered;
+            Fate::Delivered | Fate::Skipped => {
+                slot.state = if settled.fate == Fate::Skipped { State::Skipped } else { State::Delivered };
                 self.forget_body(ticket);
             }
             Fate::Retry(_) => {
@@ -143,14 +146,16 @@ impl<P: Copy> Window<P> {
     pub(super) fn take_prefix(&mut self) -> Option<Prefix<P>> {
         let mut prefix: Option<Prefix<P>> = None;
         while let Some(slot) = self.slots.front() {
-            let (delivered, rejected) = match slot.state {
-                State::Delivered => (1, 0),
-                State::Buried => (0, 1),
+            let position = slot.record.position;
+            let empty = Prefix { last: position, delivered: 0, rejected: 0, skipped: 0 };
+            let so_far = match slot.state {
                 State::Waiting | State::Offered | State::Refused(_) => break,
+                State::Delivered | State::Buried | State::Skipped => prefix.get_or_insert(empty),
             };
-            let last = slot.record.position;
-            let so_far = prefix.get_or_insert(Prefix { last, delivered: 0, rejected: 0 });
-            *so_far = Prefix { last, delivered: so_far.delivered + delivered, rejected: so_far.rejected + rejected };
+            so_far.last = position;
+            so_far.delivered += u64::from(slot.state == State::Delivered);
+            so_far.rejected += u64::from(slot.state == State::Buried);
+            so_far.skipped += u64::from(slot.state == State::Skipped);
             self.slots.pop_front();
             self.base += 1;
         }

@@ -32,7 +32,7 @@ pub(super) type MakeSink = Box<dyn FnMut() -> Result<Box<dyn Sink>, Restart> + S
 
 /// One sink's thread.
 pub(super) struct Worker<F: Feed> {
-    pub(super) name: &'static str,
+    pub(super) name: Arc<str>,
     pub(super) feed: F,
     pub(super) make: MakeSink,
     pub(super) dead: DeadLetters,
@@ -104,7 +104,7 @@ impl<F: Feed> Worker<F> {
         self.counters.restarts.fetch_add(1, Relaxed);
         if self.counters.trouble(trouble) {
             error!(
-                sink = self.name,
+                sink = %self.name,
                 reason = trouble.as_str(),
                 "sink failed and is made anew; events wait in the spool"
             );
@@ -185,17 +185,18 @@ impl<F: Feed> Session<'_, F> {
                 Fate::Delivered => {
                     self.retry.reset();
                     if self.worker.counters.works() {
-                        info!(sink = self.worker.name, "sink delivers again");
+                        info!(sink = %self.worker.name, "sink delivers again");
                     }
                 }
                 Fate::Retry(trouble) => {
                     self.retry.fail();
                     self.worker.counters.retries.fetch_add(1, Relaxed);
                     if self.worker.counters.trouble(trouble) {
-                        warn!(sink = self.worker.name, reason = trouble.as_str(), "delivery failed and is tried again");
+                        let sink = &self.worker.name;
+                        warn!(%sink, reason = trouble.as_str(), "delivery failed and is tried again");
                     }
                 }
-                Fate::Rejected(_) => {}
+                Fate::Rejected(_) | Fate::Skipped => {}
             }
         }
         result
@@ -205,14 +206,14 @@ impl<F: Feed> Session<'_, F> {
         let (Some(first), true) = (self.window.refused().next(), self.burial.remaining().is_zero()) else { return };
         let (reason, code) = (first.rejection.trouble, first.rejection.code);
         let count = self.window.refused().count();
-        let name = self.worker.name;
+        let name = Arc::clone(&self.worker.name);
         match self.worker.dead.bury(self.window.refused()) {
             Ok(()) => {
                 self.burial.reset();
                 self.window.buried();
                 self.worker.counters.trouble(reason);
                 error!(
-                    sink = name,
+                    sink = %name,
                     count,
                     reason = reason.as_str(),
                     code,
@@ -223,7 +224,7 @@ impl<F: Feed> Session<'_, F> {
                 self.burial.fail();
                 self.worker.counters.dead_letter_failures.fetch_add(1, Relaxed);
                 self.worker.counters.trouble(Trouble::of_io(&error));
-                error!(sink = name, count, %error, "dead-letter file cannot be written; the events stay in the spool");
+                error!(sink = %name, count, %error, "dead-letter file cannot be written; the events stay in the spool");
             }
         }
     }
@@ -232,6 +233,7 @@ impl<F: Feed> Session<'_, F> {
         if let Some(prefix) = self.window.take_prefix() {
             self.worker.counters.delivered.fetch_add(prefix.delivered, Relaxed);
             self.worker.counters.rejected.fetch_add(prefix.rejected, Relaxed);
+            self.worker.counters.skipped.fetch_add(prefix.skipped, Relaxed);
             self.worker.feed.acknowledge(prefix.last);
             self.dirty = Dirty::Yes;
         }

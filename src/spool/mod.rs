@@ -132,10 +132,22 @@ impl Spool {
         ticket::settle(&self.0.shared, key, event)
     }
 
-    /// Registers a sink by its name and reads on after its mark. Register every sink before the first one reads:
-    /// what all registered sinks have acknowledged is deleted. A name registered again takes the place of the former.
+    /// As [`Self::readers`], where there is one sink only: what it has acknowledged is deleted.
     pub fn reader(&self, sink: &str) -> Reader {
-        Reader::register(Arc::clone(&self.0.shared), sink)
+        let reader = Reader::register(Arc::clone(&self.0.shared), sink);
+        delete::delete_delivered(&self.0.shared);
+        reader
+    }
+
+    /// Registers sinks by their names, each to read on after its mark. All in one call: what all registered sinks have
+    /// acknowledged is deleted, and one that is not known yet would lose what the others have. A name registered again
+    /// takes the place of the former.
+    pub fn readers<'a>(&self, sinks: impl IntoIterator<Item = &'a str>) -> Vec<Reader> {
+        let readers: Vec<_> =
+            sinks.into_iter().map(|sink| Reader::register(Arc::clone(&self.0.shared), sink)).collect();
+        // What was delivered before may only now be free to go.
+        delete::delete_delivered(&self.0.shared);
+        readers
     }
 
     /// The state and the counters.

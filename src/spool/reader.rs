@@ -45,7 +45,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads the sink's mark and registers the sink; from now on nothing is deleted that it has not acknowledged.
+    /// Reads the sink's mark and registers the sink; from now on nothing is deleted that it has not acknowledged. Deletes
+    /// nothing itself: other sinks may yet be registered that lack what this one has.
     pub(super) fn register(shared: Arc<Shared>, sink: &str) -> Self {
         let (mark, mut position) = Mark::load(&shared.directory.disk, shared.directory.mark(sink), shared.id);
         position.ordinal = ordinal_of(&shared, position);
@@ -56,8 +57,6 @@ impl Reader {
         log.sinks.retain(|known| known.name != sink);
         log.sinks.push(entry);
         drop(log);
-        // What was delivered before may only now be free to go.
-        delete_delivered(&shared);
         Self {
             cursor: Cursor::after(position),
             shared,

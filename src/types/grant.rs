@@ -47,6 +47,9 @@ pub struct Used {
     pub nano_usd: NanoUsd,
     /// When the period began.
     pub since: Timestamp,
+    /// What calls in flight may add to it.
+    #[serde(default)]
+    pub held: NanoUsd,
 }
 
 /// A slice that its holder gives back.

@@ -69,12 +69,14 @@ impl RequestId {
     /// The next id: 64 random bits of this process and a serial number, which costs no randomness per request.
     pub fn next() -> Self {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let mut text = String::with_capacity(4 + 32);
-        text.push_str("req_");
-        for number in [*PROCESS, serial] {
-            text.extend((0..16).rev().map(|digit| hex(number >> (4 * digit))));
+        let mut text = *b"req_00000000000000000000000000000000";
+        for (at, mut number) in [(4, *PROCESS), (20, serial)] {
+            for digit in text.iter_mut().skip(at).take(16).rev() {
+                *digit = hex(number);
+                number >>= 4;
+            }
         }
-        Self(text.into())
+        Self(str::from_utf8(&text).unwrap_or_default().into())
     }
 
     /// The id as text.
@@ -89,8 +91,9 @@ impl RequestId {
 }
 
 /// The lowest four bits as a digit. Formatting through `fmt` would cost more than the rest of an id.
-fn hex(number: u64) -> char {
-    char::from_digit((number & 15) as u32, 16).unwrap_or('0')
+fn hex(number: u64) -> u8 {
+    let digit = (number & 15) as u8;
+    digit + if digit < 10 { b'0' } else { b'a' - 10 }
 }
 
 impl fmt::Display for RequestId {
@@ -108,5 +111,8 @@ mod tests {
         let (a, b) = (RequestId::next(), RequestId::next());
         assert_ne!(a, b);
         assert_eq!(a.as_str().len(), "req_".len() + 32);
+        let serial = |id: &RequestId| u64::from_str_radix(&id.as_str()[20..], 16).unwrap();
+        assert!(serial(&a) < serial(&b), "{a} {b}");
+        assert!(a.as_str()[4..].bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')), "{a}");
     }
 }

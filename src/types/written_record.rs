@@ -50,7 +50,7 @@ pub enum RecordError {
     #[error("a sha256 is not 64 hex digits")]
     Digest,
     /// The budget's period or amount is none.
-    #[error("the budget is not a period (day, week, month, total) and an amount of dollars above 0")]
+    #[error("the budget is not a period (day, week, month, total) and an amount of dollars, 0 or more")]
     Budget,
 }
 
@@ -94,7 +94,7 @@ impl TryFrom<WrittenRecord> for KeyRecord {
     fn try_from(written: WrittenRecord) -> Result<Self, RecordError> {
         let digest = |written: WrittenDigest| Digest::from_hex(&written.sha256).ok_or(RecordError::Digest);
         let budget = |written: WrittenBudget| {
-            let amount = NanoUsd::from_usd(written.usd).filter(|amount| amount.0 > 0);
+            let amount = NanoUsd::from_usd(written.usd).filter(|amount| amount.0 >= 0);
             let period = Period::parse(&written.period);
             period.zip(amount).map(|(period, amount)| Budget { period, amount }).ok_or(RecordError::Budget)
         };
@@ -146,7 +146,7 @@ mod tests {
             format!(r#"{{"id":"a","key":{{"sha256":"{digest}"}},"colour":"blue"}}"#),
             r#"{"id":"a","key":{"sha256":"abc"}}"#.to_owned(),
             format!(r#"{{"id":"a","key":{{"sha256":"{digest}"}},"budget":{{"period":"year","usd":1}}}}"#),
-            format!(r#"{{"id":"a","key":{{"sha256":"{digest}"}},"budget":{{"period":"day","usd":0}}}}"#),
+            format!(r#"{{"id":"a","key":{{"sha256":"{digest}"}},"budget":{{"period":"day","usd":-1}}}}"#),
         ];
         for text in wrong {
             assert!(serde_json::from_str::<KeyRecord>(&text).is_err(), "{text}");

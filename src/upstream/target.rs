@@ -131,7 +131,7 @@ impl Target {
         let (response, progress) = match (first, spare) {
             (Err(failure), Some(spare)) if failure.cause == Cause::NotSent => {
                 Counters::add_one(&flight.counters.resent);
-                self.attempt(spare, flight.unpooled(), begun).await?
+                Box::pin(self.attempt(spare, flight.unpooled(), begun)).await?
             }
             (first, _) => first?,
         };

@@ -122,14 +122,17 @@ fn check_names_what_fails_with_a_remedy_and_exits_1() {
     let dir = tempfile::tempdir().unwrap();
     // A port that was free a moment ago: nobody listens there.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let open = listener.local_addr().unwrap();
     let config = format!(
-        "proxy: {{ listen: 127.0.0.1:0 }}\nops: {{ listen: 127.0.0.1:0 }}\nupstreams:\n- name: gone\n  url: http://{closed}\n"
+        "proxy: {{ listen: 127.0.0.1:0 }}\nops: {{ listen: 127.0.0.1:0 }}\nupstreams:\n- name: gone\n  url: http://{closed}\nevents: {{ http: [{{ url: \"http://{closed}/in\" }}, {{ name: there, url: \"http://{open}\" }}] }}\n"
     );
     std::fs::write(dir.path().join("tollgate.yaml"), config).unwrap();
     let output = run(&["check"], dir.path());
     let out = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{out}");
     assert!(out.contains("FAIL  upstream gone") && out.contains("remedy: "), "{out}");
+    assert!(out.contains("FAIL  receiver 127-0-0-1 at") && out.contains("ok    receiver there at"), "{out}");
     assert!(out.contains("ok    the configuration has no problems"), "{out}");
     assert!(out.contains("ok    the spool can be written"), "{out}");
 }
@@ -190,6 +193,11 @@ fn keys_of_the_store_are_made_changed_exported_and_imported() {
     let listed = keys(&["list"]).1;
     assert!(listed.contains("ci") && listed.contains("enabled") && listed.contains(&key[..7]), "{listed}");
     assert!(!listed.contains(key.trim()), "a key is shown once");
+    let written: serde_json::Value = serde_json::from_str(&keys(&["list", "--format", "json"]).1).unwrap();
+    assert_eq!((&written[0]["id"], &written[0]["state"]), (&"ci".into(), &"enabled".into()));
+    assert!(written[0]["tokens_per_minute"].is_null(), "{written}");
+    let csv = keys(&["list", "--format", "csv"]).1;
+    assert!(csv.starts_with("id,key,state,created,") && csv.contains("\r\nci,"), "{csv}");
     assert_eq!(keys(&["limit", "ci", "--requests-per-minute", "60"]).0, 0);
     assert_eq!(keys(&["recharge", "ci", "12.5"]).1, "12.500000000\n");
     assert_eq!(keys(&["recharge", "ci", "--", "-1"]).0, 2);

@@ -46,14 +46,22 @@ mod real;
 #[cfg(test)]
 mod realtime;
 #[cfg(test)]
+mod receivers;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 #[cfg(feature = "control")]
 mod remote;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod replicas;
+#[cfg(test)]
 mod sdks;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+#[cfg(feature = "control")]
+mod seed;
 #[cfg(test)]
 mod shape;
 #[cfg(test)]

@@ -25,11 +25,16 @@ fn table(name: &str) -> BTreeSet<String> {
 
 /// Every key of a configuration, as dotted paths; what a table row describes as one is not entered.
 fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    const WHOLE: [&str; 9] = [
+    const WHOLE: [&str; 14] = [
         "upstreams[].credential",
         "limits.organization",
         "limits.overall",
+        "limits.shared.password",
         "events.kafka.properties",
+        "events.http[].headers",
+        "events.http[].secret",
+        "events.http[].api_key",
+        "events.http[].api_keys",
         "prices",
         "tokenizers",
         "control.admin_key",
@@ -42,7 +47,11 @@ fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
                 keys(value, &if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, found);
             }
         }
-        Value::Array(list) if path == "upstreams" => list.iter().for_each(|value| keys(value, "upstreams[]", found)),
+        Value::Array(list) if ["upstreams", "events.http"].contains(&path) => {
+            for value in list {
+                keys(value, &format!("{path}[]"), found);
+            }
+        }
         _ => drop(found.insert(path.to_owned())),
     }
 }

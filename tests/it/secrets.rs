@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use tollgate::types::Digest;
 
-use crate::support::{Client, Mock, Reply, eventually};
+use crate::support::{Client, Mock, Reply, eventually, unset};
 
 const KEY: &str = "CANARY-key-0123456789";
 const WRONG: &str = "CANARY-wrong-0123456789";
@@ -32,8 +32,11 @@ fn configure(dir: &Path, upstream: &str) {
         digest(SECRET)
     );
     std::fs::write(dir.join("keys.yaml"), keys).unwrap();
+    let receiver = format!(
+        "{{ url: {upstream}, format: log-usage, secret: {{ value: CANARY-guard-secret }}, api_key: {{ value: CANARY-report-key }}, headers: {{ X-Team: CANARY-header }} }}"
+    );
     let configuration = format!(
-        "proxy: {{ listen: 127.0.0.1:0 }}\nops: {{ listen: 127.0.0.1:0 }}\nlog: {{ filter: trace }}\nupstreams:\n- name: mock\n  url: {upstream}\n  credential: {{ value: CANARY-upstream-credential }}\nguard: {{ mode: keys, keys: {{ file: keys.yaml }} }}\nevents: {{ spool: {{ dir: spool }}, file: {{ path: usage.jsonl }} }}\n"
+        "proxy: {{ listen: 127.0.0.1:0 }}\nops: {{ listen: 127.0.0.1:0 }}\nlog: {{ filter: trace }}\nupstreams:\n- name: mock\n  url: {upstream}\n  credential: {{ value: CANARY-upstream-credential }}\nguard: {{ mode: keys, keys: {{ file: keys.yaml }} }}\nevents: {{ spool: {{ dir: spool }}, file: {{ path: usage.jsonl }}, http: [{receiver}] }}\n"
     );
     std::fs::write(dir.join("tollgate.yaml"), configuration).unwrap();
 }
@@ -88,7 +91,7 @@ fn start(dir: &Path) -> Running {
     let log = std::fs::File::create(dir.join("stderr.log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
     command.args(["serve", "--config", "tollgate.yaml", "--log-filter", "trace,h2=trace,hyper=trace"]);
-    command.current_dir(dir).env_remove("TOLLGATE_CONFIG").stdout(Stdio::null()).stderr(log);
+    unset(&mut command).current_dir(dir).stdout(Stdio::null()).stderr(log);
     Running(command.spawn().unwrap())
 }
 
@@ -133,6 +136,10 @@ async fn a_canary_in_any_place_is_found_in_no_output() {
     let pid = running.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(running.0.wait().unwrap().success());
+    let reported = |asked: &crate::support::Asked| {
+        asked.path() == "/api/guard/log-usage" && asked.headers["secretkey"] == "CANARY-guard-secret"
+    };
+    assert!(upstream.asked().iter().any(reported), "the receiver was told");
     written(dir.path(), &mut outputs);
     let text = String::from_utf8_lossy(&outputs);
     let events = std::fs::read_to_string(dir.path().join("usage.jsonl")).unwrap();

@@ -78,7 +78,7 @@ async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
 }
 
 /// Whether what went in is what went out and what waits, in one reading of the metrics.
-async fn assert_balanced(world: &World) {
+pub(crate) async fn assert_balanced(world: &World) {
     let text = world.metrics().await;
     let read = |name: &str| {
         let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

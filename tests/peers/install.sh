@@ -2,7 +2,7 @@
 # Installs what is needed beside Rust: install.sh [compiler | build | tests]   (default: tests, as in `make peers`)
 #   compiler  for a build without Kafka     build  for the whole build     tests  for the tests, with their real peers
 #
-# Compiler, OpenSSL and zlib headers, Java, Maven and PostgreSQL come as Debian packages, only those that are missing. All else (Kafka's
+# Compiler, OpenSSL and zlib headers, Java, Maven, PostgreSQL and Redis come as Debian packages, only those that are missing. All else (Kafka's
 # jars, the llama.cpp server and its model, the official Python and Node.js clients, promtool) goes into ${TOLLGATE_CACHE:-~/.cache/tollgate},
 # outside the tree. Each part carries a stamp of what it was made from: a second run takes less than a second, and only
 # a changed part is made again.
@@ -61,6 +61,7 @@ for_peers() {
   if ! command -v java >/dev/null; then missing+=("$(java_package)"); fi
   if ! command -v mvn >/dev/null; then missing+=(maven); fi
   if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then missing+=(postgresql); fi
+  if ! command -v redis-server >/dev/null; then missing+=(redis-server); fi
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 }
 

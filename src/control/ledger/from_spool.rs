@@ -81,10 +81,6 @@ impl FromSpool {
 }
 
 impl Sink for FromSpool {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn offer(&mut self, offered: Offered<'_>) -> Offer {
         if self.offered.len() >= BATCH {
             return Offer::Full;

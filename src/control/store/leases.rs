@@ -1,9 +1,10 @@
 //! Slices of budgets on loan to sidecars.
 //!
-//! A holder says with each question what it has used since the period began, so what is left is known however late the
-//! usage events come. What was spent is taken to be the larger of what the events say and what the holders say: the
-//! same money is in both. What all holders have on loan never exceeds what is left, so what they overspend together is
-//! at most what was on loan, and what the last call of each went beyond its slice.
+//! A holder says with each question what it has used since the period began and what calls in flight may add, so what is
+//! left is known however late the usage events come. Both say the same of the same money: of each holder the larger
+//! counts. A holder that was killed said less than it spent, so its slice stays on loan until its time ends; by then its
+//! events have come. What all holders have on loan never exceeds what is left, so what they overspend together is at
+//! most what the last call of each went beyond its slice, and the slices of those whose events come later than that.
 
 use sqlx::Row;
 
@@ -19,7 +20,7 @@ const LEAST: i64 = 10_000_000;
 pub struct Loan<'a> {
     /// Whose budget it is of.
     pub key: &'a KeyId,
-    /// Who asks. A process that starts anew is another holder.
+    /// Who asks: what stands before the number in the ids of its events. A process that starts anew is another holder.
     pub holder: &'a str,
     /// What it has used.
     pub used: Option<Used>,
@@ -39,18 +40,24 @@ const STANDING: &str = "SELECT COALESCE((SELECT spent_nano FROM spend WHERE paye
     AND period = $2 AND start_ms = $3), 0), COALESCE((SELECT balance_nano FROM balances \
     WHERE payer_kind = 'key' AND payer_id = $1), 0), CAST(COALESCE((SELECT SUM(amount_nano) FROM leases \
     WHERE payer_kind = 'key' AND payer_id = $1 AND expires_ms > $5), 0) AS BIGINT), \
-    CAST(COALESCE((SELECT SUM(used_nano) FROM leases WHERE payer_kind = 'key' AND payer_id = $1 \
-    AND start_ms = $3), 0) AS BIGINT), COALESCE((SELECT used_nano FROM leases WHERE payer_kind = 'key' \
-    AND payer_id = $1 AND holder = $4), 0)";
+    CAST(COALESCE((SELECT SUM(CASE WHEN l.used_nano > COALESCE(s.spent_nano, 0) \
+    THEN l.used_nano - COALESCE(s.spent_nano, 0) ELSE 0 END) FROM leases l LEFT JOIN life_spend s \
+    ON s.key_id = l.payer_id AND s.start_ms = l.start_ms AND s.holder = l.holder \
+    WHERE l.payer_kind = 'key' AND l.payer_id = $1 AND l.start_ms = $3), 0) AS BIGINT), \
+    COALESCE((SELECT used_nano FROM leases WHERE payer_kind = 'key' AND payer_id = $1 AND holder = $4), 0), \
+    COALESCE((SELECT spent_nano FROM life_spend WHERE key_id = $1 AND start_ms = $3 AND holder = $4), 0)";
 
 impl Store {
     /// Lends a holder (a sidecar) a part of what is left of a budget, until a time; a lease that it has is replaced.
     ///
-    /// The part is a tenth of what is not lent, and all of it when that is next to nothing.
+    /// The part is what its calls in flight may use, and a tenth of the rest that is not lent, or all of it when that is
+    /// next to nothing.
     pub async fn lend(&self, loan: &Loan<'_>, budget: &Budget) -> Result<Slice> {
         let since = budget.period.start(loan.now);
         // What was used of another period is no part of this one.
-        let used = loan.used.filter(|used| used.since == since).map_or(0, |used| used.nano_usd.0.max(0));
+        let own = loan.used.filter(|used| used.since == since);
+        let used = own.map_or(0, |used| used.nano_usd.0.max(0));
+        let held = loan.used.map_or(0, |used| used.held.0.max(0));
         let mut transaction = self.write.begin_with(self.backend.begin()).await?;
         // One lender at a time, across processes: what is left must not be lent twice.
         sqlx::query("UPDATE changes SET one = 1 WHERE one = 1").execute(&mut *transaction).await?;
@@ -63,15 +70,17 @@ impl Store {
         let query = sqlx::query(STANDING).bind(loan.key.as_str()).bind(budget.period.as_str()).bind(millis(since));
         let row = query.bind(loan.holder).bind(millis(loan.now)).fetch_one(&mut *transaction).await?;
         let number = |at: usize| row.try_get::<i64, _>(at);
-        let (told, balance, lent, said, used) = (number(0)?, number(1)?, number(2)?, number(3)?, number(4)?);
+        let (told, balance, lent, untold) = (number(0)?, number(1)?, number(2)?, number(3)?);
         // What the events say went beyond the budget is taken off the balance already; what they do not say yet is not.
-        let untold = said.saturating_sub(told).max(0);
         let unspent = budget.amount.0.saturating_sub(told).max(0).saturating_add(balance).saturating_sub(untold);
         let free = unspent.saturating_sub(lent).max(0);
-        let part = if free <= LEAST { free } else { (free / 10).max(LEAST) };
+        let part = part(free, held);
         let text = "UPDATE leases SET amount_nano = $3 WHERE payer_kind = 'key' AND payer_id = $1 AND holder = $2";
-        let query = sqlx::query(text).bind(loan.key.as_str()).bind(loan.holder).bind(part);
+        // Calls in flight go on though nothing is left for them.
+        let query = sqlx::query(text).bind(loan.key.as_str()).bind(loan.holder).bind(part.max(held));
         query.execute(&mut *transaction).await?;
+        // Its events may say more than it does, where the key was called without a budget before.
+        let used = number(4)?.max(number(5)?);
         transaction.commit().await?;
         Ok(Slice { nano_usd: NanoUsd(part), used: NanoUsd(used), since, expires: loan.until })
     }
@@ -94,4 +103,11 @@ impl Store {
         let read = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, NanoUsd(row.try_get(1)?), moment(row.try_get(2)?)));
         rows.iter().map(read).collect()
     }
+}
+
+/// What is lent of what is free.
+fn part(free: i64, held: i64) -> i64 {
+    let held = held.min(free);
+    let rest = free - held;
+    held + if rest <= LEAST { rest } else { (rest / 10).max(LEAST) }
 }

@@ -174,7 +174,12 @@ impl Store {
             let row = (day, charge.key.as_str(), charge.organization.as_str(), charge.model.as_str());
             days.entry(row).or_default().add(&charge.totals);
             if !charge.key.is_empty() {
-                spending.add(&super::Payer::Key(KeyId::new(charge.key.as_str())), charge.at, charge.totals.cost);
+                let key = KeyId::new(charge.key.as_str());
+                // An id is the life of the spool that it is from, and a number.
+                if let Some((holder, _)) = charge.id.rsplit_once('-').filter(|(holder, _)| !holder.is_empty()) {
+                    spending.add_held((&key, holder), charge.at, charge.totals.cost);
+                }
+                spending.add(&super::Payer::Key(key), charge.at, charge.totals.cost);
             }
             if !charge.organization.is_empty() {
                 let organization = super::Payer::Organization(OrgId::new(charge.organization.as_str()));
@@ -202,9 +207,12 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Forgets the ids of events older than [`REMEMBERED_DAYS`]; how many.
+    /// Forgets the ids of events older than [`REMEMBERED_DAYS`], and who held what in periods that began before; how
+    /// many ids.
     pub async fn forget_applied(&self, now: Timestamp) -> Result<u64> {
         let before = millis(remembered_since(now));
+        let text = "DELETE FROM life_spend WHERE start_ms > 0 AND start_ms < $1";
+        sqlx::query(text).bind(before).execute(&self.write).await?;
         let done = sqlx::query("DELETE FROM applied_events WHERE at_ms < $1").bind(before).execute(&self.write).await?;
         Ok(done.rows_affected())
     }

@@ -9,7 +9,8 @@ use super::connect::Backend;
 use super::{Result, Store, StoreError};
 
 /// The versions, from 1.
-const VERSIONS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
+const VERSIONS: [&str; 3] =
+    [include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")];
 
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS tollgate_schema (version BIGINT PRIMARY KEY)";
 /// Any number that no one else takes.

@@ -25,7 +25,8 @@ macro_rules! select {
        WHERE m.user_id = k.user_id AND m.deleted_ms IS NULL) AS memberships, \
     (SELECT string_agg(model, $1 ORDER BY model) FROM key_models WHERE key_id = k.id) AS key_models, \
     (SELECT string_agg(model, $1 ORDER BY model) FROM group_models WHERE group_id = k.group_id) AS group_models, \
-    (SELECT revision FROM changes) AS revision \
+    (SELECT revision FROM changes) AS revision, \
+    (SELECT COUNT(*) FROM balances l WHERE l.payer_kind = 'key' AND l.payer_id = k.id) AS balances \
     FROM api_keys k LEFT JOIN budgets b ON b.key_id = k.id WHERE k.deleted_ms IS NULL AND ",
             $condition
         )
@@ -44,11 +45,12 @@ pub struct Found {
 }
 
 impl Store {
-    /// The record of the key with this digest, disabled and expired ones too; `None` when there is none.
+    /// The record of the key with this digest, disabled and expired ones too; `None` when there is none. A key that lives
+    /// on its balance has a budget of nothing: beyond that the balance is spent.
     pub async fn find(&self, key: &Digest) -> Result<Option<Found>> {
         let text = select!("k.key_sha256 = $2");
         let query = sqlx::query(text).bind(BETWEEN.to_string()).bind(key.to_hex());
-        Ok(query.fetch_optional(&self.read).await?.map(|row| found(&row)).transpose()?)
+        Ok(query.fetch_optional(&self.read).await?.map(|row| living(&row)).transpose()?)
     }
 
     /// Every record, by number: for an export.
@@ -88,6 +90,15 @@ fn found(row: &AnyRow) -> sqlx::Result<Found> {
     };
     let revision = row.try_get::<i64, _>("revision")?.unsigned_abs();
     Ok(Found { record: Arc::new(record), user: row.try_get("user_id")?, revision })
+}
+
+fn living(row: &AnyRow) -> sqlx::Result<Found> {
+    let found = found(row)?;
+    if found.record.budget.is_some() || row.try_get::<i64, _>("balances")? == 0 {
+        return Ok(found);
+    }
+    let budget = Some(Budget { period: Period::Total, amount: NanoUsd(0) });
+    Ok(Found { record: Arc::new(KeyRecord { budget, ..KeyRecord::clone(&found.record) }), ..found })
 }
 
 fn items(joined: &str) -> impl Iterator<Item = &str> {

@@ -2,6 +2,8 @@
 //!
 //! The body is the same wherever it is served: by Anthropic, Azure and the many servers that copy it under
 //! `/v1/messages`, by Vertex AI under `:rawPredict`. Batches are no format of their own: what they cost is spent later.
+//!
+//! The cheap look: an event that says first that it is a `content_block_delta` has nothing but its delta parsed.
 
 mod answer;
 mod glance;

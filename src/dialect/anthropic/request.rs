@@ -63,8 +63,8 @@ pub(super) fn read(path: &str, body: &[u8]) -> Result<Ask, AskError> {
 
 /// The model of a Vertex AI path that carries Anthropic's body.
 pub(super) fn vertex_model(path: &str) -> Option<&str> {
-    let (_, rest) = path.trim_end_matches('/').rsplit_once("/publishers/anthropic/models/")?;
-    let (model, method) = rest.rsplit_once(':')?;
-    let ours = matches!(method, "rawPredict" | "streamRawPredict") && !model.is_empty() && !model.contains('/');
-    ours.then_some(model)
+    let path = path.trim_end_matches('/');
+    let path = path.strip_suffix(":rawPredict").or_else(|| path.strip_suffix(":streamRawPredict"))?;
+    let (_, model) = path.rsplit_once("/publishers/anthropic/models/")?;
+    (!model.is_empty() && !model.contains('/')).then_some(model)
 }

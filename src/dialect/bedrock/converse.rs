@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use super::glance;
 use super::usage::TokenUsage;
 use crate::dialect::scan::{Raw, part, string};
 use crate::dialect::{Flags, Reading, lenient};
@@ -49,7 +50,7 @@ struct BlockEvent<'a> {
 /// A block of content, or a piece of one.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Block<'a> {
+pub(super) struct Block<'a> {
     #[serde(borrow, default)]
     text: Raw<'a>,
     #[serde(borrow, default)]
@@ -105,7 +106,7 @@ pub(super) fn read(body: &[u8], reading: &mut Reading) {
         && let Some(message) = part::<Message<'_>>(output.message, reading)
     {
         for block in part::<Vec<Block<'_>>>(message.content, reading).unwrap_or_default() {
-            take_block(&block, reading);
+            block.note(reading);
         }
     }
 }
@@ -113,11 +114,12 @@ pub(super) fn read(body: &[u8], reading: &mut Reading) {
 /// Reads an event of a stream; one that cannot be read sets a flag.
 pub(super) fn read_event(name: &[u8], data: &[u8], reading: &mut Reading) {
     match name {
+        b"contentBlockDelta" if glance::delta(data, reading) => {}
         b"contentBlockDelta" | b"contentBlockStart" => match lenient::whole_object::<BlockEvent<'_>>(data) {
             Some(event) => {
                 for raw in [event.start, event.delta] {
                     if let Some(block) = part::<Block<'_>>(raw, reading) {
-                        take_block(&block, reading);
+                        block.note(reading);
                     }
                 }
             }
@@ -152,19 +154,21 @@ fn take(answer: &Answer<'_>, reading: &mut Reading) {
     }
 }
 
-fn take_block(block: &Block<'_>, reading: &mut Reading) {
-    reading.content(string(block.text));
-    if let Some(tool) = part::<ToolUse<'_>>(block.tool_use, reading) {
-        reading.side_text(string(tool.name));
-        match tool.input {
-            Some(raw) if raw.get().starts_with('{') => reading.content(raw.get()),
-            input => reading.content(string(input)),
+impl Block<'_> {
+    pub(super) fn note(&self, reading: &mut Reading) {
+        reading.content(string(self.text));
+        if let Some(tool) = part::<ToolUse<'_>>(self.tool_use, reading) {
+            reading.side_text(string(tool.name));
+            match tool.input {
+                Some(raw) if raw.get().starts_with('{') => reading.content(raw.get()),
+                input => reading.content(string(input)),
+            }
         }
-    }
-    if let Some(reasoning) = part::<Reasoning<'_>>(block.reasoning_content, reading) {
-        reading.content(string(reasoning.text));
-        if let Some(whole) = part::<Reasoning<'_>>(reasoning.reasoning_text, reading) {
-            reading.content(string(whole.text));
+        if let Some(reasoning) = part::<Reasoning<'_>>(self.reasoning_content, reading) {
+            reading.content(string(reasoning.text));
+            if let Some(whole) = part::<Reasoning<'_>>(reasoning.reasoning_text, reading) {
+                reading.content(string(whole.text));
+            }
         }
     }
 }

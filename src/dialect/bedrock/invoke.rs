@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::native;
+use super::{glance, native};
 use crate::dialect::{Flags, Reading, lenient};
 
 #[derive(Deserialize)]
@@ -21,7 +21,8 @@ pub(super) fn read_event(name: &[u8], data: &[u8], reading: &mut Reading) {
         super::failed(name, data, reading);
         return;
     }
-    let chunk = lenient::whole_object::<Chunk<'_>>(data).and_then(|chunk| chunk.bytes);
+    let whole = || lenient::whole_object::<Chunk<'_>>(data).and_then(|chunk| chunk.bytes);
+    let chunk = glance::bytes(data).or_else(whole);
     match chunk.and_then(|bytes| STANDARD.decode(bytes.as_bytes()).ok()) {
         Some(json) => native::read(&json, reading),
         None => reading.flag(Flags::METER_ERROR),

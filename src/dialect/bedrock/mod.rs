@@ -3,8 +3,12 @@
 //! The model and the action stand in the path. Streams are AWS event streams; their events are named by a frame's header.
 //! Requests pass as they are: a signature (SigV4) covers the host that the client signed for, so behind an endpoint
 //! override only bearer keys reach AWS, and Tollgate signs nothing itself.
+//!
+//! The cheap look: an event's name says whether it carries a piece, and of a piece only what the model wrote is parsed. An
+//! `invoke`'s bytes are decoded first; then the look is that of the model's own format.
 
 mod converse;
+mod glance;
 mod invoke;
 mod native;
 mod plain;

@@ -3,6 +3,8 @@
 //! Version 2 streams events with names, version 1 one JSON text on each line; both are told by what a payload holds, so a
 //! gateway may translate one framing into the other. Cohere counts tokens and bills others: both are kept. Its answers
 //! name no model.
+//!
+//! The cheap look: an event says first, or in so many words, that it is a piece of text, and only that is parsed.
 
 mod answer;
 mod glance;

@@ -4,6 +4,8 @@
 //! server-sent events (`alt=sse`) or, by default, one JSON list of the same objects; neither has a last event of its
 //! own but for the `]` of the list. Each object repeats the usage so far. Models of other makers (`:rawPredict`) speak
 //! their own formats and are not read here.
+//!
+//! No look rules anything out, for each object of a stream has usage: it is parsed once, texts left as they stand.
 
 mod answer;
 mod embed;

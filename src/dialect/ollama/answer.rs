@@ -42,7 +42,7 @@ struct Answer<'a> {
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
+pub(super) struct Message<'a> {
     #[serde(borrow, default)]
     content: Raw<'a>,
     #[serde(borrow, default)]
@@ -122,10 +122,17 @@ impl Answer<'_> {
     fn note(&self, reading: &mut Reading) {
         reading.content(string(self.thinking));
         reading.content(string(self.response));
-        let Some(message) = part::<Message<'_>>(self.message, reading) else { return };
-        reading.content(string(message.thinking));
-        reading.content(string(message.content));
-        for call in part::<Vec<ToolCall<'_>>>(message.tool_calls, reading).unwrap_or_default() {
+        if let Some(message) = part::<Message<'_>>(self.message, reading) {
+            message.note(reading);
+        }
+    }
+}
+
+impl Message<'_> {
+    pub(super) fn note(&self, reading: &mut Reading) {
+        reading.content(string(self.thinking));
+        reading.content(string(self.content));
+        for call in part::<Vec<ToolCall<'_>>>(self.tool_calls, reading).unwrap_or_default() {
             let Some(function) = part::<Function<'_>>(call.function, reading) else { continue };
             // The model writes the name too, but only arguments are content.
             reading.side_text(string(function.name));

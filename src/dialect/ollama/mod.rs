@@ -3,8 +3,11 @@
 //! It streams one JSON text on each line, and streams unless told not to. The last object of an answer has `done` and the
 //! counts; beside them stand durations, which are kept in `raw`. A prompt that was in its cache has no count in some
 //! versions: then there is none, not zero.
+//!
+//! The cheap look: an object that is not `done` has neither counts nor a reason, so only its text is parsed.
 
 mod answer;
+mod glance;
 mod request;
 
 #[cfg(test)]
@@ -44,7 +47,7 @@ impl Dialect for Ollama {
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
         reading.had_content = false;
         let payload = payload.data.trim_ascii();
-        if !payload.is_empty() {
+        if !payload.is_empty() && !glance::read(payload, reading) {
             answer::read(payload, reading);
         }
     }

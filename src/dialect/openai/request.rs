@@ -3,7 +3,10 @@
 //! Unknown fields are skipped and odd values of fields that we only report are left out. A field of ours that stands
 //! twice is refused: parsers differ in which one they take, and the upstream must not see another model than we do.
 
-use memchr::{memchr, memmem};
+use std::sync::LazyLock;
+
+use memchr::memchr;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -96,12 +99,15 @@ impl Request<'_> {
     }
 }
 
+/// What an embedded file stands after.
+const MARK: &[u8] = b";base64,";
+static FILE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
+
 /// Bytes without embedded files: an image of a megabyte costs about as many tokens as one of a kilobyte.
 fn text_bytes(json: &[u8]) -> u64 {
-    const MARK: &[u8] = b";base64,";
     let mut files = 0;
     let mut rest = json;
-    while let Some(at) = memmem::find(rest, MARK) {
+    while let Some(at) = FILE.find(rest) {
         rest = rest.get(at + MARK.len()..).unwrap_or_default();
         let file = memchr(b'"', rest).unwrap_or(rest.len());
         files += file;

@@ -3,6 +3,9 @@
 //! Usage stands in the response object, which comes whole or within the stream's last event. A response made in the
 //! background (`background: true`) is answered before it is generated: nothing is counted then. Its usage is counted
 //! when a later `GET` shows it finished; a `GET` of any other response repeats what was counted when it was made.
+//!
+//! The cheap look: an event's type, by its name or where it stands first, says what can matter; of a `…delta` only that
+//! is parsed, and the objects that are repeated while nothing is known yet are parsed once.
 
 use std::sync::LazyLock;
 

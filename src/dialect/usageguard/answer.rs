@@ -100,7 +100,7 @@ fn take_usage(raw: &RawValue, reading: &mut Reading) {
     reading.reported(&counts, raw);
 }
 
-fn take_text(raw: &RawValue, reading: &mut Reading) {
+pub(super) fn take_text(raw: &RawValue, reading: &mut Reading) {
     if let Some(text) = unquoted(raw) {
         return reading.content(text);
     }

@@ -29,16 +29,32 @@ pub(super) fn write<T: Serialize>(line: &mut Vec<u8>, value: &T) -> Result<(), L
     value.serialize(Line::of(line))
 }
 
+/// Adds the rest of an object of which the fields before [`REST`] stand there already, and closes it.
+pub(super) fn write_rest<T: Serialize>(line: &mut Vec<u8>, object: &T) -> Result<(), LineError> {
+    object.serialize(Line { bytes: line, mode: Mode::Rest })
+}
+
+/// The first fields of an event's data that are not known from the beginning on: the former of them that is there.
+pub(super) const REST: [&str; 2] = ["model_served", "stream"];
+
 /// What is written to.
 struct Line<'a> {
     bytes: &'a mut Vec<u8>,
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Plain,
     /// Texts are JSON already.
-    verbatim: bool,
+    Verbatim,
+    /// The beginning of the object is left out.
+    Rest,
 }
 
 impl<'a> Line<'a> {
     fn of(bytes: &'a mut Vec<u8>) -> Self {
-        Self { bytes, verbatim: false }
+        Self { bytes, mode: Mode::Plain }
     }
 
     fn raw(self, bytes: &[u8]) {
@@ -46,7 +62,7 @@ impl<'a> Line<'a> {
     }
 
     fn text(self, text: &str) {
-        if self.verbatim {
+        if self.mode == Mode::Verbatim {
             return self.raw(text.as_bytes());
         }
         text::quoted(self.bytes, text);
@@ -150,7 +166,7 @@ impl<'a> Serializer for Line<'a> {
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'a>, LineError> {
-        Ok(Compound::of_struct(self.bytes, name))
+        Ok(Compound::of_struct(self, name))
     }
 
     fn serialize_bytes(self, _: &[u8]) -> Result<(), LineError> {

@@ -148,7 +148,7 @@ impl Purse {
     }
 
     pub(super) fn used(&self) -> Used {
-        Used { nano_usd: NanoUsd(self.spent), since: self.start }
+        Used { nano_usd: NanoUsd(self.spent), since: self.start, held: NanoUsd(self.held) }
     }
 
     /// What a process that ends suddenly should leave behind: calls in flight have cost what they may cost.
@@ -252,6 +252,7 @@ mod tests {
         assert_eq!(take(&mut purse, now), Err(Short::Slice));
         purse.lend(day, &slice(0, 50, "2026-11-21T10:01:00Z"), now);
         take(&mut purse, now).unwrap();
+        assert_eq!((purse.used().nano_usd, purse.used().held), (NanoUsd(0), NanoUsd(1)), "what is in flight is told");
         assert_eq!(take(&mut purse, at("2026-11-21T10:01:00Z")), Err(Short::Slice), "it is over");
         purse.settle(NanoUsd(1), NanoUsd(60), now);
         assert_eq!(take(&mut purse, now), Err(Short::Slice), "it is used up");

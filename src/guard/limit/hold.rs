@@ -7,30 +7,38 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::RateView;
-use super::scope::Scope;
+use super::scope::{Decided, Scope};
 use crate::reject::LimitState;
 
 pub(super) struct Hold {
     scope: Arc<Scope>,
+    by: Decided,
     /// The tokens taken, as last settled; `None` where no token limit held.
     charged: Option<u64>,
 }
 
 impl Hold {
-    pub(super) fn new(scope: Arc<Scope>) -> Self {
-        Self { scope, charged: None }
+    pub(super) fn new(scope: Arc<Scope>, by: Decided) -> Self {
+        Self { scope, by, charged: None }
     }
 
     pub(super) fn take_tokens(&mut self, tokens: u64, now: Instant) -> Result<(), LimitState> {
         if let Some(bucket) = &mut self.scope.lock().tokens {
-            bucket.take(tokens, now)?;
+            match self.by {
+                Decided::Here => bucket.take(tokens, now)?,
+                Decided::Together => bucket.settle(0, tokens, now),
+            }
             self.charged = Some(tokens);
         }
         Ok(())
     }
 
     pub(super) fn take_request(&mut self, now: Instant) -> Result<Option<RateView>, LimitState> {
-        self.scope.lock().requests.as_mut().map(|rate| rate.take(now)).transpose()
+        let taken = self.scope.lock().requests.as_mut().map(|rate| rate.take(now));
+        match self.by {
+            Decided::Here => taken.transpose(),
+            Decided::Together => Ok(None),
+        }
     }
 
     /// Corrects the tokens taken to those used. Does nothing where none were taken.

@@ -37,7 +37,7 @@ impl<K: Clone + Eq + Hash> Registry<K> {
     fn with_capacity(capacity: usize) -> Self {
         Self {
             scopes: DashMap::new(),
-            shared: Arc::new(Scope::default()),
+            shared: Arc::new(Scope::of_this_process()),
             shared_uses: Counter::default(),
             swept: Mutex::new(None),
             capacity,
@@ -89,6 +89,7 @@ impl<K: Clone + Eq + Hash> Registry<K> {
 #[cfg(test)]
 mod tests {
     use super::Registry;
+    use crate::guard::limit::scope::Decided;
     use crate::types::Limits;
     use std::sync::Arc;
     use std::time::Duration;
@@ -99,7 +100,7 @@ mod tests {
         let (limits, now) = (Limits { requests_per_minute: Some(10), ..Limits::default() }, Instant::now());
         let registry = Registry::with_capacity(8);
         for id in 0..100 {
-            let mut hold = registry.scope(&id).enter(limits, now).unwrap();
+            let mut hold = registry.scope(&id).enter(limits, Decided::Here, now).unwrap();
             let _ = hold.take_request(now);
         }
         assert_eq!((registry.len(), registry.shared_uses()), (8, 92));

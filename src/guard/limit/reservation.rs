@@ -2,11 +2,14 @@
 //!
 //! Taken in the order concurrency, tokens, requests, in each the key's own limit first. On a refusal all that was taken
 //! goes back, except a request already counted by a narrower scope: the rate limiter takes nothing back, which is why
-//! it comes last. A request refused for its organization or overall thus costs its own key one request.
+//! it comes last. A request refused for its organization or overall thus costs its own key one request. Where limits are
+//! shared through a store its yes comes first, and is only counted here.
 
 use tokio::time::Instant;
 
 use super::hold::Hold;
+use super::scope::Decided;
+use super::shared::Share;
 use super::{Limited, RateView};
 use crate::reject::LimitState;
 
@@ -24,25 +27,40 @@ pub(in crate::guard) struct Reservation {
     holds: Holds,
     tokens: Option<u64>,
     rate: Option<RateView>,
+    shares: Option<Box<Shares>>,
 }
 
 /// Key, organization, overall.
+pub(super) type Scopes = [Option<Limited>; 3];
 type Holds = [Option<Hold>; 3];
 
+/// Key and organization, where they are shared.
+pub(super) type Shares = [Option<Share>; 2];
+
 impl Reservation {
-    pub(super) fn take(scopes: [Option<Limited>; 3], need: Need) -> Result<Self, LimitState> {
-        let tightest = scopes.iter().flatten().filter_map(|(_, limits)| limits.tokens_per_minute).min();
-        let tokens = tightest.map(|limit| need.tokens(limit));
+    pub(super) fn take(scopes: Scopes, need: Need) -> Result<Self, LimitState> {
+        let tokens = need.of(&scopes);
         // One look at the clock for all: it costs as much as everything else here.
         let now = Instant::now();
         let mut holds = enter(scopes, now)?;
         match charge(&mut holds, tokens.unwrap_or(0), now) {
-            Ok(rate) => Ok(Self { holds, tokens, rate }),
+            Ok(rate) => Ok(Self { holds, tokens, rate, shares: None }),
             Err(state) => {
                 settle(&mut holds, 0, now);
                 Err(state)
             }
         }
+    }
+
+    /// The same, of scopes in some of which others have a say, too, and gave these shares.
+    pub(super) fn take_beside(mut shares: Shares, scopes: Scopes, need: Need) -> Result<Self, LimitState> {
+        let mut reservation = Self::take(scopes, need)?;
+        for share in shares.iter_mut().flatten() {
+            share.take();
+            reservation.rate = reservation.rate.into_iter().chain(share.rate()).min_by_key(|rate| rate.remaining);
+        }
+        reservation.shares = Some(Box::new(shares));
+        Ok(reservation)
     }
 
     pub(in crate::guard) fn reserved_tokens(&self) -> Option<u64> {
@@ -53,12 +71,26 @@ impl Reservation {
         self.rate
     }
 
+    /// Whether limits that others share were held by this process alone.
+    pub(in crate::guard) fn is_unshared(&self) -> bool {
+        self.shares.as_ref().is_some_and(|shares| shares.iter().flatten().any(Share::is_unshared))
+    }
+
     pub(in crate::guard) fn settle(&mut self, used: u64) {
         settle(&mut self.holds, used, Instant::now());
+        for share in self.shares.iter_mut().flat_map(|shares| shares.iter_mut()).flatten() {
+            share.settle(used);
+        }
     }
 }
 
 impl Need {
+    /// The tokens to reserve under the tightest of these limits; `None` where no limit on tokens holds.
+    pub(super) fn of(self, scopes: &Scopes) -> Option<u64> {
+        let tightest = scopes.iter().flatten().filter_map(|limited| limited.limits.tokens_per_minute).min();
+        tightest.map(|limit| self.tokens(limit))
+    }
+
     /// The tokens to reserve under this limit. A request that does not bound its output is taken to want a little, but
     /// never so much that a small limit could not admit it.
     fn tokens(self, limit: u64) -> u64 {
@@ -66,10 +98,17 @@ impl Need {
     }
 }
 
-fn enter(scopes: [Option<Limited>; 3], now: Instant) -> Result<Holds, LimitState> {
+impl Limited {
+    /// The store's yes is had: this process only counts.
+    pub(super) fn decided(&mut self) {
+        self.by = Decided::Together;
+    }
+}
+
+fn enter(scopes: Scopes, now: Instant) -> Result<Holds, LimitState> {
     let mut holds = [const { None }; 3];
-    for (hold, (scope, limits)) in holds.iter_mut().zip(scopes.into_iter().flatten()) {
-        *hold = Some(scope.enter(limits, now)?);
+    for (hold, limited) in holds.iter_mut().zip(scopes.into_iter().flatten()) {
+        *hold = Some(limited.scope.enter(limited.limits, limited.by, now)?);
     }
     Ok(holds)
 }

@@ -34,7 +34,12 @@ impl Scripted {
     }
 
     pub(super) fn guard(&self) -> Guard {
-        let shared = Shared { authority: None, counters: Arc::default(), purses: Arc::new(Purses::new()) };
+        let shared = Shared {
+            authority: None,
+            holder: "test".into(),
+            counters: Arc::default(),
+            purses: Arc::new(Purses::new()),
+        };
         Guard::with(Access::by_key(Arc::new(self.clone()), &shared), &LimitSet::default(), shared)
     }
 

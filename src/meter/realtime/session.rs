@@ -198,6 +198,7 @@ fn hear(draft: &mut Draft, message: &[u8], under_way: (&mut Option<Part>, &mut O
     if let Some(session) = current.reading.kept.take() {
         // The provider's name for the session, where the client gave it none.
         draft.event.data.session_id.get_or_insert(session);
+        draft.beginning = None;
         model.clone_from(&current.reading.model_served);
         draft.reading.model_served.clone_from(model);
     }

@@ -171,10 +171,6 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn name(&self) -> &'static str {
-        "file"
-    }
-
     fn offer(&mut self, offered: Offered<'_>) -> Offer {
         if self.is_batch_full() {
             return Offer::Full;

@@ -1,17 +1,13 @@
 //! From an event to a Kafka message, by the CloudEvents Kafka binding 1.0.2.
 //!
-//! Structured: the event as it is, told by its content type. Binary: attributes as `ce_` headers, and the bytes of `data`
-//! as they stand in the event, not parsed and written anew, so both forms carry the same numbers to the last digit.
-
-use std::collections::BTreeMap;
+//! Structured: the event as it is, told by its content type. Binary: attributes as `ce_` headers, and `data` as the value.
 
 use rdkafka::message::{Header, OwnedHeaders};
-use serde_json::value::RawValue;
 
 use crate::config::KafkaFormat;
+use crate::sink::binary::{Binary, NotAnEvent, split};
 
 const STRUCTURED: &str = "application/cloudevents+json; charset=UTF-8";
-const JSON: &str = "application/json";
 
 /// The value and the headers of a message.
 #[derive(Debug)]
@@ -19,11 +15,6 @@ pub(super) struct Message<'a> {
     pub(super) value: &'a [u8],
     pub(super) headers: OwnedHeaders,
 }
-
-/// The event is not a CloudEvent in JSON with `data`, so it has no binary form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the event is not a CloudEvent with data")]
-pub(super) struct NotAnEvent;
 
 /// Puts an event into this form.
 pub(super) fn build(event: &[u8], format: KafkaFormat) -> Result<Message<'_>, NotAnEvent> {
@@ -37,24 +28,17 @@ pub(super) fn build(event: &[u8], format: KafkaFormat) -> Result<Message<'_>, No
 }
 
 fn binary(event: &[u8]) -> Result<Message<'_>, NotAnEvent> {
-    let mut attributes: BTreeMap<String, &RawValue> = serde_json::from_slice(event).map_err(|_| NotAnEvent)?;
-    let data = attributes.remove("data").ok_or(NotAnEvent)?;
-    let content_type = attributes.remove("datacontenttype").map_or_else(|| JSON.to_owned(), text);
+    let Binary { content_type, attributes, data } = split(event)?;
     let mut headers = OwnedHeaders::new_with_capacity(attributes.len() + 1);
     headers = header(headers, "content-type", &content_type);
     for (name, value) in attributes {
-        headers = header(headers, &format!("ce_{name}"), &text(value));
+        headers = header(headers, &format!("ce_{name}"), &value);
     }
-    Ok(Message { value: data.get().as_bytes(), headers })
+    Ok(Message { value: data, headers })
 }
 
 fn header(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {
     headers.insert(Header { key, value: Some(value) })
-}
-
-/// An attribute as header text: strings without their quotes, the rest as in JSON.
-fn text(value: &RawValue) -> String {
-    serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned())
 }
 
 #[cfg(test)]

@@ -143,10 +143,6 @@ fn not_set_up(error: &KafkaError, counters: &Counters) -> Restart {
 }
 
 impl Sink for KafkaSink {
-    fn name(&self) -> &'static str {
-        "kafka"
-    }
-
     fn offer(&mut self, offered: Offered<'_>) -> Offer {
         let suspect = self.suspects.contains(&offered.ticket);
         if self.alone.is_some() || (suspect && self.in_flight > 0) {

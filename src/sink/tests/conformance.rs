@@ -29,12 +29,12 @@ pub(super) fn suite(mut subject: impl FnMut(&Path) -> Subject) {
 
 pub(super) fn start(make: MakeSink, script: &Script, dir: &Path) -> Sinks {
     let mut sinks = Sinks::empty(dir.join("dead"));
-    sinks.spawn("fake", script.clone(), |_| make).unwrap();
+    sinks.spawn("fake".into(), script.clone(), |_| make).unwrap();
     sinks
 }
 
 pub(super) fn stats(sinks: &Sinks) -> Stats {
-    sinks.stats()[0]
+    sinks.stats().swap_remove(0)
 }
 
 fn delivers_once_in_order(mut subject: Subject, dir: &Path) {
@@ -90,7 +90,7 @@ fn the_file_conforms() {
     suite(|dir| {
         let path = dir.join("deep/down/usage.jsonl");
         let plan = Plan::all(&events_config(dir, None, Some(config::File { path: path.clone() }))).unwrap().remove(0);
-        assert_eq!(plan.name(), "file");
+        assert_eq!(&*plan.name(), "file");
         let (counted, read) = (path.clone(), path);
         let lines = |path: &Path| -> Vec<Vec<u8>> {
             let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -111,5 +111,5 @@ pub(super) fn events_config(dir: &Path, kafka: Option<config::Kafka>, file: Opti
         when_full: config::WhenFull::Reject,
         sync: config::SyncMode::Process,
     };
-    config::Events { spool, kafka, file }
+    config::Events { spool, kafka, file, http: Vec::new() }
 }

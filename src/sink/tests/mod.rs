@@ -2,7 +2,9 @@
 
 mod conformance;
 mod file;
+mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod receiver;
 mod script;
 mod worker;

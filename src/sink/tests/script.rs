@@ -140,10 +140,6 @@ pub(super) fn fake(act: impl Act) -> MakeSink {
 }
 
 impl<A: Act> Sink for FakeSink<A> {
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
     fn offer(&mut self, offered: Offered<'_>) -> Offer {
         self.held.push(Held { ticket: offered.ticket, event: offered.event.to_vec() });
         Offer::Taken

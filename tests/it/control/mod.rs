@@ -2,6 +2,7 @@
 
 mod guard_api;
 mod ledger;
+mod loans;
 mod revocations;
 mod store;
 

@@ -1,14 +1,14 @@
 //! A process of the fleet, on a folder that outlives it.
 
-use std::fmt::Write;
+use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
-use super::KEYS;
+use crate::control::SECRET;
 use crate::peers::Program;
 
-/// USD per million tokens.
-const PRICES: &str = "version: \"test\"\nmodels:\n  \"soak-*\": { input: 3.0, output: 15.0 }\n";
+/// USD per million tokens, as in the store.
+const PRICES: &str = "version: \"test\"\nmodels:\n  \"soak-*\": { input: 30.0, output: 150.0 }\n";
 const COMMON: &str = "proxy: { listen: 127.0.0.1:0 }\nops: { listen: 127.0.0.1:0 }\nlog: { format: json, filter: \"info,tollgate::request=off\" }\n";
 
 /// The folder, and which program runs there.
@@ -18,24 +18,20 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A sidecar.
-    pub(super) fn sidecar(upstream: &str, kafka: (&str, &str)) -> Self {
+    /// A sidecar that asks the authority at this address.
+    pub(super) fn sidecar(upstream: &str, authority: SocketAddr, kafka: (&str, &str)) -> Self {
         let own = format!(
-            "upstreams:\n- {{ name: mock, url: \"{upstream}\", credential: {{ value: sk-upstream }} }}\nguard: {{ mode: keys, keys: {{ file: keys.yaml }} }}\nprices: prices.yaml\n"
+            "upstreams:\n- {{ name: mock, url: \"{upstream}\", credential: {{ value: sk-upstream }} }}\nprices: prices.yaml\nguard: {{ mode: remote, remote: {{ url: \"http://{authority}\", secret: {{ value: {SECRET} }} }} }}\n"
         );
         let place = Self::new("proxy", &own, kafka);
-        let mut keys = String::new();
-        for key in 0..KEYS {
-            writeln!(keys, "- {{ id: key-{key}, key: sk-fleet-{key}, organizations: [org-{}] }}", key % 2).unwrap();
-        }
-        std::fs::write(place.dir.path().join("keys.yaml"), keys).unwrap();
         std::fs::write(place.dir.path().join("prices.yaml"), PRICES).unwrap();
         place
     }
 
     /// A control plane.
     pub(super) fn control(database: &str, kafka: (&str, &str)) -> Self {
-        Self::new("control", &format!("control: {{ database: \"{database}\" }}\n"), kafka)
+        let own = format!("control: {{ database: \"{database}\", guard_secret: {{ value: {SECRET} }} }}\n");
+        Self::new("control", &own, kafka)
     }
 
     fn new(role: &'static str, own: &str, (brokers, topic): (&str, &str)) -> Self {
@@ -48,9 +44,9 @@ impl Place {
         std::fs::write(dir.path().join("tollgate.yaml"), config).unwrap();
         Self { dir, role }
     }
-}
 
-/// Starts what belongs here and waits until it serves.
-pub(super) async fn start(place: &Place) -> Program {
-    Program::start(place.role, place.dir.path()).await
+    /// Starts what belongs here and waits until it serves.
+    pub(super) async fn start(&self) -> Program {
+        Program::start(self.role, self.dir.path()).await
+    }
 }

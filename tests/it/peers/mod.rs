@@ -1,4 +1,4 @@
-//! The real programs that Tollgate works with: a Kafka broker, PostgreSQL, a llama.cpp server, the official clients and
+//! The real programs that Tollgate works with: a Kafka broker, PostgreSQL, Redis, a llama.cpp server, the official clients and
 //! tokenizers, promtool.
 //!
 //! `make peers` installs them; a test whose peer is missing fails and says so, it is never skipped. Everything here blocks
@@ -6,6 +6,8 @@
 //! ones: a fake of ours shares our misunderstandings.
 
 mod events;
+#[cfg(feature = "control")]
+mod examples;
 mod kafka;
 mod llama;
 mod native;
@@ -14,6 +16,8 @@ mod postgres;
 mod process;
 mod program;
 mod promtool;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod sdk;
 mod tests;
 mod tokenizers;
@@ -25,14 +29,18 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 
 pub(crate) use events::{EventCheck, check_events};
+#[cfg(feature = "control")]
+pub(crate) use examples::play_examples;
 pub(crate) use kafka::{KafkaPeer, Message};
 pub(crate) use llama::LlamaPeer;
 pub(crate) use native::{play_native, play_native_trusting};
 #[cfg(feature = "control")]
 pub(crate) use postgres::PostgresPeer;
 pub(crate) use process::{Process, free_port, tied};
-pub(crate) use program::{Program, audit};
+pub(crate) use program::{Program, audit, tollgate};
 pub(crate) use promtool::check_metrics;
+#[cfg(feature = "redis")]
+pub(crate) use redis::RedisPeer;
 pub(crate) use sdk::Sdk;
 pub(crate) use tokenizers::{hugging_face_counts, official_counts};
 

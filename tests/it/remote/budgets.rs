@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tollgate::control::store::ledger::{Batch, Charge, Totals};
 use tollgate::control::store::{Loan, Payer};
 use tollgate::types::{Budget, KeyId, NanoUsd, Period, Timestamp};
 
-use super::{ASK, by, key, sidecar, status};
-use crate::control::{Api, On};
+use super::{ASK, by, follows, key, sidecar, status, until};
+use crate::control::{Api, On, Place, SECRET};
 use crate::support::world::Builder;
 use crate::support::{Mock, Reply, World, eventually};
 
@@ -89,6 +90,49 @@ async fn a_model_without_a_price_costs_nothing_that_is_known_and_the_event_says_
     assert!(events.iter().all(|event| event["data"]["flags"].to_string().contains("budget_unpriced")));
 }
 
+/// What the ledger makes of an event, if it cost anything.
+fn charge(event: &serde_json::Value) -> Option<Charge> {
+    let cost = NanoUsd(event["data"]["cost"]["total_nano"].as_i64()?);
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let (key, organization, model) = (text(&event["data"]["key_id"]), String::new(), String::new());
+    let (id, at) = (text(&event["id"]), Timestamp::parse(&text(&event["time"])).unwrap());
+    Some(Charge { id, at, key, organization, model, totals: Totals { requests: 1, cost, ..Totals::default() } })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_without_a_budget_lives_on_its_balance_here_and_at_every_sidecar() {
+    let upstream = Mock::always(Reply::json(200, ANSWER)).await;
+    let place = Place::new(On::Sqlite).await;
+    let control = format!("control: {{ database: {:?}, guard_secret: {{ value: {SECRET} }} }}", place.url);
+    let here = priced(World::before(&upstream).with(&control)).start().await;
+    let elsewhere = priced(sidecar(&upstream, here.address, "")).start().await;
+    follows(&elsewhere).await;
+    let store = place.open().await;
+    store.import_key(&by(), &key("a")).await.unwrap();
+    assert_eq!((status(&here, "sk-a").await, status(&elsewhere, "sk-a").await), (200, 200), "nothing limits it");
+    let counted = r#"tollgate_ledger_events_total{result="counted"}"#;
+    until("the first call is charged", async || here.metric(counted).await == 1).await;
+    let payer = Payer::Key(KeyId::new("a"));
+    store.pay(&by(), &payer, (NanoUsd(5 * CENT), "")).await.unwrap();
+    for world in [&here, &elsewhere] {
+        let known = r#"tollgate_key_cache_entries{kind="known"}"#;
+        until("the former record is let go", async || world.metric(known).await == 0).await;
+    }
+    let mut let_in = 0;
+    for number in 0..20 {
+        let world = if number % 2 == 0 { &here } else { &elsewhere };
+        let got = world.chat(Some("sk-a"), ASK).await;
+        assert!(matches!(got.status.as_u16(), 200 | 429), "{}", got.status);
+        let_in += i64::from(got.status == 200);
+        got.bytes().await;
+    }
+    assert!((5..=7).contains(&let_in), "{let_in} cents of five, and the last call of each");
+    store.pay(&by(), &payer, (NanoUsd(3 * CENT), "")).await.unwrap();
+    until("what is paid can be spent", async || status(&elsewhere, "sk-a").await == 200).await;
+    here.stop().await;
+    elsewhere.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sidecars_together_overspend_a_budget_by_no_more_than_was_on_loan() {
     const DOLLAR: i64 = 100 * CENT;
@@ -126,8 +170,9 @@ async fn sidecars_together_overspend_a_budget_by_no_more_than_was_on_loan() {
     // go beyond its slice by what it costs.
     assert!(spent <= DOLLAR + 3 * CENT, "{spent} of {DOLLAR}");
     assert!(spent >= DOLLAR - 12 * CENT, "{spent} of {DOLLAR}: the budget can be used up");
+    let mut charges = Vec::new();
     for world in sidecars {
-        world.stop().await;
+        charges.extend(world.finish().await.iter().filter_map(charge));
     }
     let id = KeyId::new("a");
     assert_eq!(api.store.loans(&id).await.unwrap(), [], "what was on loan is given back on drain");
@@ -138,6 +183,8 @@ async fn sidecars_together_overspend_a_budget_by_no_more_than_was_on_loan() {
     let lent = api.store.lend(&next, &budget).await.unwrap();
     assert!(lent.nano_usd.0 <= rest, "{lent:?} is lent of {rest}");
     // The events come late and say the same: nothing is counted twice.
-    api.store.add_spending(&Payer::Key(id.clone()), now, NanoUsd(spent)).await.unwrap();
+    let batch = Batch { source: "kafka/t".to_owned(), charges, ..Batch::default() };
+    api.store.apply(&batch).await.unwrap();
+    assert_eq!(api.store.spent(&Payer::Key(id.clone()), (Period::Total, now)).await.unwrap(), NanoUsd(spent));
     assert_eq!(api.store.lend(&next, &budget).await.unwrap().nano_usd, lent.nano_usd);
 }

@@ -1,6 +1,8 @@
 //! Sidecars that ask an authority elsewhere: revocation, outage, floods, original servers, budgets over many.
 
 mod budgets;
+#[cfg(feature = "kafka")]
+mod flood;
 mod original;
 mod outage;
 

@@ -1,11 +1,13 @@
-//! What an authority revokes is refused at once; what it does when it is gone; what a flood of strangers does to it.
+//! What an authority revokes is refused at once; what it does when it is gone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tollgate::control::store::Enabled;
 use tollgate::types::KeyId;
 
-use super::{ASK, by, follows, key, sidecar, status, until};
+use super::{by, follows, key, sidecar, status, until};
 use crate::control::{Api, On};
 use crate::support::{Mock, Reply};
 
@@ -101,43 +103,24 @@ async fn within_its_grace_a_key_that_the_authority_refuses_is_refused() {
     }
 }
 
-/// `TOLLGATE_TEST_FLOOD` sets how many strangers come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_random_keys_leaves_memory_bounded_and_good_keys_unharmed() {
-    #[expect(clippy::disallowed_methods, reason = "a test's own size")]
-    let count = std::env::var("TOLLGATE_TEST_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(4_000_usize);
-    let api = Api::new(On::Sqlite).await;
+async fn a_question_that_ends_with_its_connection_is_asked_once_more_and_no_more() {
     let upstream = Mock::always(Reply::json(200, "{}")).await;
-    api.store.import_key(&by(), &key("good")).await.unwrap();
-    let world = sidecar(&upstream, api.world.address, "").start().await;
-    follows(&world).await;
-    assert_eq!(status(&world, "sk-good").await, 200);
-    let address = world.address;
-    let flood = (0..8).map(|lane| {
-        tokio::spawn(async move {
-            let mut client = crate::support::Client::connect(address).await;
-            for number in 0..count / 8 {
-                let stranger = format!("sk-{lane}-{number}");
-                let got = client.post("/v1/chat/completions", Some(&stranger), ASK).await;
-                assert!(matches!(got.status.as_u16(), 401 | 503));
-                got.bytes().await;
-            }
-        })
-    });
-    let flood: Vec<_> = flood.collect();
-    let mut good = 0_u32;
-    let mut client = world.client().await;
-    while flood.iter().any(|lane| !lane.is_finished()) {
-        let got = client.post("/v1/chat/completions", Some("sk-good"), ASK).await;
-        assert_eq!(got.status, 200);
-        got.bytes().await;
-        good += 1;
-    }
-    for lane in flood {
-        lane.await.unwrap();
-    }
-    assert!(good > 20, "{good} calls of the good key during the flood");
-    let unknown = world.metric(r#"tollgate_key_cache_entries{kind="unknown"}"#).await;
-    assert!(unknown > 0 && unknown <= 65_536.min(count as u64), "{unknown}");
-    assert_eq!(world.metric(r#"tollgate_key_cache_entries{kind="known"}"#).await, 1);
+    let (asks, dead) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+    let (counted, is_dead) = (Arc::clone(&asks), Arc::clone(&dead));
+    let authority = Mock::start(move |asked| {
+        if asked.path() != "/api/guard/auth" {
+            return Reply::json(404, "{}");
+        }
+        let first = counted.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
+        if first || is_dead.load(Ordering::SeqCst) { Reply::default().reset() } else { Reply::json(200, "{}") }
+    })
+    .await;
+    let world = sidecar(&upstream, authority.address, "").start().await;
+    assert_eq!(status(&world, "sk-a").await, 200);
+    // An authority of this kind is asked about the key, and about the model.
+    assert_eq!(asks.load(Ordering::SeqCst), 4);
+    dead.store(true, Ordering::SeqCst);
+    assert_eq!(status(&world, "sk-b").await, 503);
+    assert_eq!(asks.load(Ordering::SeqCst), 6);
 }

@@ -1,7 +1,6 @@
 //! Connections to the authority: kept open, TLS where its URL says so, answers of a bounded size.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +11,9 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::trust;
 
 /// No answer is longer: a grant lists a key's organizations and models.
 const LONGEST: usize = 1 << 20;
@@ -50,7 +50,7 @@ impl Client {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
-        let https = HttpsConnectorBuilder::new().with_tls_config(trust(url)).https_or_http().enable_http1();
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls(url)).https_or_http().enable_http1();
         let mut pool = legacy::Client::builder(TokioExecutor::new());
         let pool = pool.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(https.wrap_connector(tcp));
         Self { pool, url: url.clone() }
@@ -80,20 +80,11 @@ impl Client {
     }
 }
 
-/// The machine's certificates, as `SSL_CERT_FILE` and `SSL_CERT_DIR` say, or a built-in set where it has none. They are
-/// read only for a URL that needs them.
-fn trust(url: &Uri) -> ClientConfig {
-    let mut store = RootCertStore::empty();
-    if url.scheme_str() == Some("https") {
-        let (added, _) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if added == 0 {
-            store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-    #[expect(clippy::expect_used, reason = "the provider is named here, and its default versions are its own")]
-    let builder = builder.with_safe_default_protocol_versions().expect("the provider has its default versions");
-    builder.with_root_certificates(store).with_no_client_auth()
+/// The trusted certificates are read only for a URL that needs them.
+fn tls(url: &Uri) -> ClientConfig {
+    let roots = if url.scheme_str() == Some("https") { trust::roots() } else { RootCertStore::empty() };
+    #[expect(clippy::expect_used, reason = "the provider is named there, and its default versions are its own")]
+    trust::client(roots).expect("the provider has its default versions")
 }
 
 impl fmt::Debug for Client {

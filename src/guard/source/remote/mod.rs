@@ -44,13 +44,12 @@ pub(in crate::guard) struct Remote {
 }
 
 impl Remote {
-    pub(in crate::guard) fn new(settings: &config::Remote) -> Self {
+    pub(in crate::guard) fn new(settings: &config::Remote, holder: &str) -> Self {
         let secret = settings.secret.as_ref().and_then(|secret| HeaderValue::from_str(secret.expose()).ok());
-        let holder = format!("sidecar-{:016x}", fastrand::u64(..));
         Self {
             client: Client::new(&settings.url),
             secret: secret.map(secretly),
-            holder: HeaderValue::from_str(&holder).unwrap_or(HeaderValue::from_static("sidecar")),
+            holder: HeaderValue::from_str(holder).unwrap_or(HeaderValue::from_static("sidecar")),
             strangers: Semaphore::new(STRANGERS),
             sign: Mutex::new(Instant::now()),
         }
@@ -63,6 +62,14 @@ impl Remote {
 
     fn gave_a_sign(&self) {
         *self.sign.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// A connection that was open may end before its answer, with the authority at its other end: another is tried.
+    async fn insist(&self, asked: &Question<'_>, used: Option<Used>) -> Result<super::Verdict, ClientError> {
+        match self.ask(asked, used).await {
+            Err(ClientError::Unreached(_) | ClientError::Broken(_)) => self.ask(asked, used).await,
+            answer => answer,
+        }
     }
 
     async fn ask(&self, asked: &Question<'_>, used: Option<Used>) -> Result<super::Verdict, ClientError> {
@@ -119,7 +126,7 @@ impl KeySource for Remote {
             } else {
                 Some(timeout(PATIENCE, self.strangers.acquire()).await.map_err(|_| FetchError::Busy)?)
             };
-            let answer = timeout(PATIENCE, self.ask(asked, before.used)).await;
+            let answer = timeout(PATIENCE, self.insist(asked, before.used)).await;
             let answer = answer.unwrap_or(Err(ClientError::Late));
             answer.map_err(|error| FetchError::Unreachable(std::sync::Arc::new(error)))
         })
