@@ -79,7 +79,7 @@ fn every_problem_is_told_at_once_with_its_place_and_no_secret() {
 #[test]
 fn of_very_many_problems_a_hundred_are_told_and_the_others_counted() {
     let directory = tempfile::tempdir().unwrap();
-    let keys: String = (0..50_000).map(|number| format!("\n  listten{number}: 1")).collect();
+    let keys = (0..50_000).fold(String::new(), |keys, number| keys + &format!("\n  listten{number}: 1"));
     let found = problems(&written(&directory, &format!("upstreams: [{{ url: http://127.0.0.1 }}]\nproxy:{keys}\n")));
     let lines: Vec<_> = found.lines().collect();
     assert_eq!((lines.len(), lines[100]), (101, "and 49900 more"));

@@ -75,7 +75,9 @@ impl<'a> Unnumbered<'a> {
         let [before, between, _] = self.parts;
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(number).as_bytes();
-        [before, digits, between, digits].iter().for_each(|part| into.extend_from_slice(part));
+        for part in [before, digits, between, digits] {
+            into.extend_from_slice(part);
+        }
         if let Some(Previous { epoch, number, clean }) = previous {
             into.extend_from_slice(
                 format!(r#","previous":{{"epoch":{epoch},"number":{number},"clean":{clean}}}"#).as_bytes(),

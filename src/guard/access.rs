@@ -100,7 +100,7 @@ impl Access {
             Ok(asked) => asked,
             Err(reject) => return Some(Err(reject.into())),
         };
-        lookup.cached(&asked).map(|known| self.decide(known, headers, asked))
+        lookup.cached(&asked).map(|known| Self::decide(known, headers, asked))
     }
 
     /// Decides after asking the key's source.
@@ -108,18 +108,17 @@ impl Access {
         let Some(lookup) = self.lookup() else { return self.anonymous(headers) };
         let asked = Question::of(headers, uri, &self.organization_headers)?;
         let known = lookup.ask(&asked).await.map_err(|_| Reject::AuthorityUnreachable)?;
-        self.decide(known, headers, asked)
+        Self::decide(known, headers, asked)
     }
 
-    fn decide(&self, known: Known, headers: &HeaderMap, asked: Question<'_>) -> Result<Caller, Refused> {
+    fn decide(known: Known, headers: &HeaderMap, asked: Question<'_>) -> Result<Caller, Refused> {
         match known {
-            Known::Granted(granted, age) => self.caller(&granted, headers, (age, asked)),
+            Known::Granted(granted, age) => Self::caller(&granted, headers, (age, asked)),
             Known::Refused(reject) => Err(reject.into()),
         }
     }
 
     fn caller(
-        &self,
         granted: &Arc<Granted>,
         headers: &HeaderMap,
         (age, asked): (Age, Question<'_>),

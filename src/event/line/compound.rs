@@ -37,11 +37,11 @@ impl<'a> Compound<'a> {
         Self { line, kind: Kind::Object, first: true }
     }
 
-    pub(super) fn of_struct(line: Line<'a>, name: &'static str) -> Self {
-        match line.mode {
-            Mode::Rest => Self { line: line.bytes, kind: Kind::Rest, first: false },
-            _ if name == RAW => Self { line: line.bytes, kind: Kind::Raw, first: true },
-            _ => Self::object(line.bytes),
+    pub(super) fn of_struct(line: &'a mut Vec<u8>, mode: Mode, name: &'static str) -> Self {
+        match mode {
+            Mode::Rest => Self { line, kind: Kind::Rest, first: false },
+            _ if name == RAW => Self { line, kind: Kind::Raw, first: true },
+            _ => Self::object(line),
         }
     }
 
@@ -63,7 +63,9 @@ impl<'a> Compound<'a> {
     #[cold]
     fn long_name(&mut self, name: &str, first: bool) {
         let before: &[u8] = if first { b"\"" } else { b",\"" };
-        [before, name.as_bytes(), b"\":"].iter().for_each(|part| self.line.extend_from_slice(part));
+        for part in [before, name.as_bytes(), b"\":"] {
+            self.line.extend_from_slice(part);
+        }
     }
 
     /// A field of what is not, or not yet, an object.

@@ -166,7 +166,7 @@ impl<'a> Serializer for Line<'a> {
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'a>, LineError> {
-        Ok(Compound::of_struct(self, name))
+        Ok(Compound::of_struct(self.bytes, self.mode, name))
     }
 
     fn serialize_bytes(self, _: &[u8]) -> Result<(), LineError> {
