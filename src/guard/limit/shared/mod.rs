@@ -18,6 +18,7 @@
 //! use beside, so that the moment the store is away it knows what it has let in.
 
 mod courier;
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "nobody is told anything there"))]
 mod message;
 mod pool;
 mod reckon;
