@@ -116,7 +116,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         let route = route(DialectChoice::Auto, &Method::POST, stream.path);
         let chunks = stream.chunks(route.dialect.streams());
         group.throughput(Throughput::Elements(chunks.len() as u64));
-        group.bench_function(route.name(), |bencher| {
+        // Some formats have two paths.
+        group.bench_function(format!("{} {}", route.name(), stream.path), |bencher| {
             bencher.iter(|| {
                 let (mut cutter, mut reading) = (cutter(route.dialect.streams()), Reading::default());
                 for chunk in black_box(&chunks) {
