@@ -154,11 +154,16 @@ static SLOWEST: AtomicU64 = AtomicU64::new(100);
 
 /// Does something within the bound on processor time. Time on the wall says little on a machine that does other things.
 pub fn in_time<T>(work: impl FnOnce() -> T) -> T {
+    within(MOST, work)
+}
+
+/// As [`in_time`], within another bound.
+pub fn within<T>(most: Duration, work: impl FnOnce() -> T) -> T {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
     let began = now();
     let done = work();
     let took = now() - began;
-    assert!(took < MOST, "took {took:?}");
+    assert!(took < most, "took {took:?}");
     let micros = took.as_micros() as u64;
     if SLOWEST.fetch_max(micros, Ordering::Relaxed) < micros {
         // The run's summary has the last of these.
