@@ -77,8 +77,13 @@ pub(super) async fn ledger(store: &Store, events: &Events) {
 }
 
 /// What each key is charged with is what its events cost, and none has spent more than it may by more than is stated:
-/// the dearest call for each life of a sidecar, and what those that were killed had on loan.
-pub(super) async fn money(store: &Store, (log, events): (&Log, &Events), (calls, lives): (usize, usize)) {
+/// the dearest call for each life of a sidecar, and what those that were killed had on loan. That is what they had when
+/// the load ended: their slices end by time, also while all this is read.
+pub(super) async fn money(
+    store: &Store,
+    (log, events, ended): (&Log, &Events, Timestamp),
+    (calls, lives): (usize, usize),
+) {
     for (key, means) in KEYS.into_iter().enumerate() {
         let (id, payer) = (id(key), Payer::Key(KeyId::new(id(key))));
         let spent: i64 = events.values().filter(|event| event["data"]["key_id"] == id.as_str()).map(cost).sum();
@@ -94,7 +99,7 @@ pub(super) async fn money(store: &Store, (log, events): (&Log, &Events), (calls,
         assert_eq!(store.balance(&payer).await.unwrap().0, paid - beyond, "{id}: every payment and charge counts once");
         let Some(allowed) = means.allowance(calls) else { continue };
         let loans = store.loans(&KeyId::new(id.as_str())).await.unwrap();
-        let on_loan: i64 = loans.iter().filter(|(_, _, until)| *until > now).map(|(_, nano, _)| nano.0).sum();
+        let on_loan: i64 = loans.iter().filter(|(_, _, until)| *until > ended).map(|(_, nano, _)| nano.0).sum();
         let refused = log.values().filter(|call| call.key == key && call.outcome == Outcome::Spent).count();
         let most = lives as i64 * dearest();
         println!(

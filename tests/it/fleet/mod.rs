@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tollgate::config::Database;
 use tollgate::control::store::{Store, UsageAsked};
-use tollgate::types::Secret;
+use tollgate::types::{Secret, Timestamp};
 
 use crate::peers::{KafkaPeer, PostgresPeer, off_runtime};
 use crate::soak::upstream::Upstream;
@@ -78,7 +78,7 @@ async fn ledger_and_budgets_agree_to_the_nano_dollar_however_sidecars_and_contro
             fleet.kill(&load, &mut rng).await;
         }
     });
-    let (log, loaded) = (load.stop().await, started.elapsed());
+    let (log, loaded, ended) = (load.stop().await, started.elapsed(), Timestamp::now());
     fleet.end_sidecars().await;
     let store = open(&url).await;
     let events = off_runtime(move || KafkaPeer::shared().read(&topic, 0, Duration::from_mins(1))).await;
@@ -88,7 +88,7 @@ async fn ledger_and_budgets_agree_to_the_nano_dollar_however_sidecars_and_contro
     fleet.end().await;
     judge::calls(&log, &events);
     judge::ledger(&store, &events).await;
-    judge::money(&store, (&log, &events), (calls, sidecars + kills[0])).await;
+    judge::money(&store, (&log, &events, ended), (calls, sidecars + kills[0])).await;
     let count = |outcome| judge::count(&log, |call| call.outcome == outcome);
     println!(
         "{} answers completed of {} asked, {} sidecar and {} control plane kills; {} refused as spent, {} as held, {} for \
