@@ -5,6 +5,7 @@
 
 use clap::ValueEnum;
 
+use crate::frame::frame;
 use crate::payload::padded;
 
 const CHUNK_BYTES: usize = 275;
@@ -162,22 +163,4 @@ fn usage() -> Vec<u8> {
 /// A named server-sent event, as Anthropic and Cohere write them, after its type.
 fn event(kind: &str, rest: &str) -> String {
     format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}")
-}
-
-/// A frame of AWS's event stream.
-fn frame(name: &str, payload: &[u8]) -> Vec<u8> {
-    let mut headers = Vec::new();
-    for (header, value) in [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")] {
-        headers.push(header.len() as u8);
-        headers.extend(header.as_bytes());
-        headers.push(7);
-        headers.extend((value.len() as u16).to_be_bytes());
-        headers.extend(value.as_bytes());
-    }
-    let total = (16 + headers.len() + payload.len()) as u32;
-    let mut frame = [total.to_be_bytes(), (headers.len() as u32).to_be_bytes()].concat();
-    frame.extend(crc32fast::hash(&frame).to_be_bytes());
-    frame.extend([headers.as_slice(), payload].concat());
-    frame.extend(crc32fast::hash(&frame).to_be_bytes());
-    frame
 }

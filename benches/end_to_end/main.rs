@@ -5,6 +5,8 @@
 
 mod floor;
 mod format;
+#[path = "../frame.rs"]
+mod frame;
 mod instructions;
 mod kafka;
 mod load;

@@ -10,6 +10,8 @@ use tollgate::config::DialectChoice;
 use tollgate::dialect::{Reading, Streams, route};
 use tollgate::meter::framing::{Cutter, Frames, Lines, Objects, Sse};
 
+use crate::frame::frame;
+
 /// Where a request goes, its stream's first event, the one that comes again and again, and the last ones.
 struct Stream {
     path: &'static str,
@@ -138,7 +140,10 @@ impl Stream {
         let framed = |event: &&str| match framing {
             Streams::Lines => format!("{event}\n").into_bytes(),
             Streams::Objects => event.as_bytes().to_vec(),
-            Streams::Frames => frame(event),
+            Streams::Frames => {
+                let (name, payload) = event.split_once(' ').unwrap_or_default();
+                frame(name, payload.as_bytes())
+            }
             Streams::Events => format!("event: message\ndata: {event}\n\n").into_bytes(),
         };
         events.map(framed).collect()
@@ -152,23 +157,4 @@ fn cutter(framing: Streams) -> Cutter {
         Streams::Frames => Cutter::Frames(Frames::default()),
         Streams::Events => Cutter::Events(Sse::default()),
     }
-}
-
-/// An event as a frame of an AWS event stream.
-fn frame(event: &str) -> Vec<u8> {
-    let (name, payload) = event.split_once(' ').unwrap_or_default();
-    let mut headers = Vec::new();
-    for (header, value) in [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")] {
-        headers.push(header.len() as u8);
-        headers.extend(header.as_bytes());
-        headers.push(7);
-        headers.extend((value.len() as u16).to_be_bytes());
-        headers.extend(value.as_bytes());
-    }
-    let total = (16 + headers.len() + payload.len()) as u32;
-    let mut frame = [total.to_be_bytes(), (headers.len() as u32).to_be_bytes()].concat();
-    frame.extend(crc32fast::hash(&frame).to_be_bytes());
-    frame.extend([headers.as_slice(), payload.as_bytes()].concat());
-    frame.extend(crc32fast::hash(&frame).to_be_bytes());
-    frame
 }

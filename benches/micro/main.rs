@@ -2,6 +2,8 @@
 
 mod dialects;
 mod event;
+#[path = "../frame.rs"]
+mod frame;
 mod guarantee;
 mod guard;
 mod spool;

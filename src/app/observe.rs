@@ -142,7 +142,7 @@ fn of_events(spool: &Spool) -> Result<Observed, prometheus::Error> {
     })
 }
 
-/// How the log itself fares.
+/// How the remote authority and the budgets fare.
 fn of_authority(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
     const STALENESS: Family = (
         "tollgate_guard_staleness_seconds",
@@ -169,6 +169,7 @@ fn of_authority(proxy: &Arc<Proxy>) -> Result<Observed, prometheus::Error> {
     })
 }
 
+/// How the log itself fares.
 fn of_spool(spool: &Spool) -> Result<Observed, prometheus::Error> {
     const BYTES: Family = ("tollgate_spool_bytes", "Bytes that the spool takes on disk.", GAUGE);
     const OLDEST: Family = (

@@ -126,7 +126,7 @@ async fn list(store: &Store, format: Format) -> Result<End> {
     for model in store.models().await? {
         let priced = store.price(&model.name, Timestamp::now()).await?;
         let usd = |pick: fn(&Price) -> NanoUsd| {
-            priced.as_ref().map_or_else(String::new, |priced| format!("{:.9}", pick(&priced.price).as_usd()))
+            priced.as_ref().map_or_else(String::new, |priced| pick(&priced.price).dollars())
         };
         let state = if model.enabled { "enabled" } else { "disabled" };
         let since = priced.as_ref().map_or_else(String::new, |priced| priced.from.to_string());

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::End;
-use super::store::{self, LimitOptions, Payment, Place, refused};
+use super::store::{self, LIMIT_COLUMNS, LimitOptions, Payment, Place, limit_cells, refused};
 use super::table::{self, Column, Format};
 use crate::control::store::{By, Organization, Payer, Store};
 use crate::types::OrgId;
@@ -83,27 +83,17 @@ async fn act(store: &Store, by: &By, action: &Action) -> Result<End> {
 }
 
 async fn list(store: &Store, format: Format) -> Result<End> {
-    let number = |limit: Option<u64>| limit.map_or_else(String::new, |limit| limit.to_string());
     let mut rows = Vec::new();
     for one in store::whole(async |page| store.organizations(page).await).await? {
         let balance = store.balance(&Payer::Organization(one.id.clone())).await?;
-        rows.push(vec![
-            one.id.as_str().to_owned(),
-            one.name,
-            number(one.limits.requests_per_minute.map(u64::from)),
-            number(one.limits.tokens_per_minute),
-            number(one.limits.concurrent_requests.map(u64::from)),
-            format!("{:.9}", balance.as_usd()),
-        ]);
+        let mut row = vec![one.id.as_str().to_owned(), one.name];
+        row.extend(limit_cells(&one.limits));
+        row.push(balance.dollars());
+        rows.push(row);
     }
-    let columns = [
-        Column::Text("id"),
-        Column::Text("name"),
-        Column::Number("requests_per_minute"),
-        Column::Number("tokens_per_minute"),
-        Column::Number("concurrent_requests"),
-        Column::Number("balance_usd"),
-    ];
+    let mut columns = vec![Column::Text("id"), Column::Text("name")];
+    columns.extend(LIMIT_COLUMNS);
+    columns.push(Column::Number("balance_usd"));
     print!("{}", table::write(&columns, &rows, format));
     Ok(End::Done)
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::End;
+use super::table::Column;
 use crate::config::{self, Database, Sources};
 use crate::control::store::{By, Listed, Page, Payer, Store, StoreError};
 use crate::types::{Limits, NanoUsd};
@@ -51,6 +52,17 @@ impl LimitOptions {
         let Self { requests_per_minute, tokens_per_minute, concurrent_requests } = self;
         Limits { requests_per_minute, tokens_per_minute, concurrent_requests }
     }
+}
+
+/// Limits as columns of a table.
+pub(super) const LIMIT_COLUMNS: [Column; 3] =
+    [Column::Number("requests_per_minute"), Column::Number("tokens_per_minute"), Column::Number("concurrent_requests")];
+
+/// A row's cells under [`LIMIT_COLUMNS`], empty where there is no limit.
+pub(super) fn limit_cells(limits: &Limits) -> [String; 3] {
+    let Limits { requests_per_minute, tokens_per_minute, concurrent_requests } = *limits;
+    [requests_per_minute.map(u64::from), tokens_per_minute, concurrent_requests.map(u64::from)]
+        .map(|limit| limit.map_or_else(String::new, |limit| limit.to_string()))
 }
 
 /// The store that is meant, and who makes changes; `None` when no control plane is configured.
@@ -112,7 +124,7 @@ pub(super) async fn pay(store: &Store, by: &By, (payer, payment): (&Payer, &Paym
     };
     match store.pay(by, payer, (amount, &payment.note)).await {
         Ok(balance) => {
-            println!("{:.9}", balance.as_usd());
+            println!("{}", balance.dollars());
             Ok(End::Done)
         }
         Err(error) => refused(error),

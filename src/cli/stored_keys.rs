@@ -9,7 +9,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::End;
-use super::store::{self, LimitOptions, Payment, Place, refused};
+use super::store::{self, LIMIT_COLUMNS, LimitOptions, Payment, Place, limit_cells, refused};
 use super::table::{self, Column, Format};
 use crate::config::{Database, load_keys};
 use crate::control::store::{By, Enabled, KeyView, NewKey, Payer, Store, StoreError};
@@ -122,9 +122,8 @@ async fn list(store: &Store, text: Option<&str>, format: Format) -> Result<End> 
         return Ok(End::Done);
     }
     let [name, email, user, group, expires] = ["name", "email", "user", "group", "expires"].map(Column::Text);
-    let [requests, tokens, concurrent] =
-        ["requests_per_minute", "tokens_per_minute", "concurrent_requests"].map(Column::Number);
-    let columns = [id, key, state, created, name, email, user, group, expires, requests, tokens, concurrent];
+    let mut columns = vec![id, key, state, created, name, email, user, group, expires];
+    columns.extend(LIMIT_COLUMNS);
     print!("{}", table::write(&columns, &keys.iter().map(all_cells).collect::<Vec<_>>(), format));
     Ok(End::Done)
 }
@@ -134,8 +133,7 @@ fn all_cells(key: &KeyView) -> Vec<String> {
     fn text<T: ToString>(value: Option<T>) -> String {
         value.map_or_else(String::new, |value| value.to_string())
     }
-    let limits = key.limits;
-    vec![
+    let mut cells = vec![
         key.id.to_string(),
         key.letters.clone(),
         state_of(key),
@@ -145,10 +143,9 @@ fn all_cells(key: &KeyView) -> Vec<String> {
         text(key.user.as_ref()),
         text(key.group.as_ref()),
         text(key.expires),
-        text(limits.requests_per_minute),
-        text(limits.tokens_per_minute),
-        text(limits.concurrent_requests),
-    ]
+    ];
+    cells.extend(limit_cells(&key.limits));
+    cells
 }
 
 async fn show(store: &Store, id: &KeyId) -> Result<End> {

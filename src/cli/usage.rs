@@ -117,14 +117,8 @@ fn shown(by: &[Grouping], rows: &[UsageRow], format: Format) -> String {
             |name: &String| if name.is_empty() && format == Format::Table { "-".to_owned() } else { name.clone() };
         let mut cells: Vec<String> = row.names.iter().map(name).collect();
         cells.extend(counts.map(|count| count.to_string()));
-        cells.push(usd(totals.cost.0));
+        cells.push(totals.cost.dollars());
         cells
     };
     table::write(&columns, &rows.iter().map(cells).collect::<Vec<_>>(), format)
-}
-
-/// Exact: no float in between.
-fn usd(nano: i64) -> String {
-    let (sign, nano) = (if nano < 0 { "-" } else { "" }, nano.unsigned_abs());
-    format!("{sign}{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000)
 }

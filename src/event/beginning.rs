@@ -32,15 +32,7 @@ impl Beginning {
 impl UsageEvent {
     /// Encodes as [`Self::encode_into`] does, to the same bytes, at a part of the cost: the event began like this.
     pub fn encode_after(&mut self, beginning: &Beginning, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
-        if self.data.clamp_texts() {
-            self.data.flag("event_truncated");
-        }
-        self.write_after(beginning, bytes)?;
-        if bytes.len() > MAX_BYTES && self.data.usage.raw.take().is_some() {
-            self.data.flag("event_truncated");
-            bytes.clear();
-            self.write_after(beginning, bytes)?;
-        }
+        self.write_within(MAX_BYTES, bytes, |event, bytes| event.write_after(beginning, bytes))?;
         debug_assert!(self.encode().is_ok_and(|whole| whole == *bytes), "an event's beginning has changed");
         Ok(())
     }

@@ -179,14 +179,23 @@ impl UsageEvent {
     }
 
     fn encode_within(&mut self, most: usize, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.write_within(most, bytes, |event, bytes| Ok(line::write(bytes, event)?))
+    }
+
+    fn write_within(
+        &mut self,
+        most: usize,
+        bytes: &mut Vec<u8>,
+        write: impl Fn(&Self, &mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
         if self.data.clamp_texts() {
             self.data.flag("event_truncated");
         }
-        line::write(bytes, self)?;
+        write(self, bytes)?;
         if bytes.len() > most && self.data.usage.raw.take().is_some() {
             self.data.flag("event_truncated");
             bytes.clear();
-            line::write(bytes, self)?;
+            write(self, bytes)?;
         }
         if bytes.len() > most { Err(EncodeError::TooLong(bytes.len())) } else { Ok(()) }
     }

@@ -20,6 +20,12 @@ impl NanoUsd {
         self.0 as f64 / 1e9
     }
 
+    /// As dollars with all nine decimals, exact: for people, and for programs that read what people do.
+    pub fn dollars(self) -> String {
+        let (sign, nano) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        format!("{sign}{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000)
+    }
+
     /// The sum, held at the ends of the range rather than wrapped.
     pub fn saturating_add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))

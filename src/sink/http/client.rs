@@ -11,10 +11,9 @@ use http::header::{RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::RootCertStore;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
@@ -118,16 +117,8 @@ impl Client {
 }
 
 fn connector(receiver: &Receiver) -> Result<Connector, Unusable> {
-    let is_tls = receiver.url.scheme_str() == Some("https");
-    let roots = if is_tls { trust::roots() } else { RootCertStore::empty() };
-    let tls = trust::client(roots).map_err(|error| Unusable::Tls(Arc::clone(&receiver.name), error))?;
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    // Shared out over the addresses of a name, so that one silent address does not use up the whole time.
-    tcp.set_connect_timeout(Some(receiver.timeout));
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-    Ok(https.wrap_connector(tcp))
+    let made = trust::connector(&receiver.url, receiver.timeout);
+    made.map_err(|error| Unusable::Tls(Arc::clone(&receiver.name), error))
 }
 
 /// Opens a connection to a receiver, TLS included, and closes it again. Posts nothing.

@@ -9,10 +9,11 @@ use tollgate::control::store::{Grouping, UsageAsked};
 
 use super::ANSWER;
 use crate::control::{Api, On, SECRET};
-use crate::remote::{by, key, until};
+use crate::remote::original::wrong_secret;
+use crate::remote::{by, key};
 use crate::storage::assert_balanced;
 use crate::support::world::Builder;
-use crate::support::{Asked, Mock, Reply, World, eventually};
+use crate::support::{Asked, Mock, Reply, World, eventually, until};
 
 /// A call costs a cent: ten output tokens at 1,000 dollars a million.
 const PRICES: &str = "version: test\nmodels:\n- { model: \"*\", input: 0, output: 1000 }\n";
@@ -91,22 +92,13 @@ async fn our_control_plane_takes_the_reports_of_a_sidecar_and_its_ledger_agrees(
 
 /// Answers as the original does (COMPAT §1.2), in its order.
 fn original(asked: &Asked) -> Reply {
-    let header = |name: &str| asked.headers.get(name).map_or("", String::as_str);
-    let text = |status: u16, text: &str| {
-        let length = text.len();
-        Reply::raw(&format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: text/plain;charset=UTF-8\r\ncontent-length: {length}\r\n\r\n{text}"
-        ))
-    };
     if asked.path() != "/api/guard/log-usage" {
-        return text(404, "<!DOCTYPE html><html></html>");
+        return Reply::text(404, "<!DOCTYPE html><html></html>");
     }
-    match header("secretkey") {
-        "" => return text(401, "Secret Key is missing"),
-        "hush" => {}
-        _ => return text(401, "Invalid Secret Key"),
+    if let Some(refused) = wrong_secret(asked) {
+        return refused;
     }
-    let Ok(body) = serde_json::from_str::<Value>(&asked.body) else { return text(500, "Internal Server Error") };
+    let Ok(body) = serde_json::from_str::<Value>(&asked.body) else { return Reply::text(500, "Internal Server Error") };
     let numbers = [
         "temperature",
         "top_p",
@@ -118,15 +110,15 @@ fn original(asked: &Asked) -> Reply {
         "max_tokens",
     ];
     if !numbers.iter().all(|name| body[name].is_number()) || !body["model"].is_string() {
-        return text(400, "[\n  {\n    \"code\": \"invalid_type\"\n  }\n]");
+        return Reply::text(400, "[\n  {\n    \"code\": \"invalid_type\"\n  }\n]");
     }
-    if !["sk-a", "sk-b"].contains(&header("authorization")) {
-        return text(401, "Invalid API Key");
+    if !["sk-a", "sk-b"].contains(&asked.header("authorization")) {
+        return Reply::text(401, "Invalid API Key");
     }
-    match (header("swarms-organization"), body["model"].as_str().unwrap()) {
-        ("org_other", _) => text(401, "User is not part of the organization"),
-        ("", "demo") => text(200, "Success"),
-        _ => text(404, "Model not found"),
+    match (asked.header("swarms-organization"), body["model"].as_str().unwrap()) {
+        ("org_other", _) => Reply::text(401, "User is not part of the organization"),
+        ("", "demo") => Reply::text(200, "Success"),
+        _ => Reply::text(404, "Model not found"),
     }
 }
 

@@ -7,10 +7,10 @@ use tollgate::control::store::ledger::{Batch, Charge, Totals};
 use tollgate::control::store::{Loan, Payer};
 use tollgate::types::{Budget, KeyId, NanoUsd, Period, Timestamp};
 
-use super::{ASK, by, follows, key, sidecar, status, until};
+use super::{ASK, by, follows, key, sidecar, status};
 use crate::control::{Api, On, Place, SECRET};
 use crate::support::world::Builder;
-use crate::support::{Mock, Reply, World, eventually};
+use crate::support::{Mock, Reply, World, eventually, until};
 
 /// A call costs a cent: ten output tokens at 1,000 dollars a million.
 const PRICES: &str = "version: test\nmodels:\n- { model: demo, input: 0, output: 1000 }\n";

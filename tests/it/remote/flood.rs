@@ -17,11 +17,11 @@ use tokio::task::JoinHandle;
 use tollgate::config::Database;
 use tollgate::control::store::Store;
 
-use super::{ASK, by, key, until};
+use super::{ASK, by, key};
 use crate::control::SECRET;
 use crate::peers::Program;
 use crate::soak::upstream::Upstream;
-use crate::support::Client;
+use crate::support::{Client, until};
 
 /// Names how many strangers come in place of the small number.
 const COUNT: &str = "TOLLGATE_TEST_FLOOD";

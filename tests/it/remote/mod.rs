@@ -3,18 +3,17 @@
 mod budgets;
 #[cfg(feature = "kafka")]
 mod flood;
-mod original;
+pub(crate) mod original;
 mod outage;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use tollgate::control::store::{By, NewKey};
 use tollgate::types::{Digest, KeyId};
 
 use crate::control::SECRET;
 use crate::support::world::Builder;
-use crate::support::{Mock, PATIENCE, World};
+use crate::support::{Mock, World, until};
 
 pub(crate) const ASK: &str = r#"{"model":"demo","max_tokens":10}"#;
 
@@ -38,14 +37,6 @@ pub(crate) fn sidecar(upstream: &Mock, authority: SocketAddr, terms: &str) -> Bu
 /// Waits until the sidecar follows what is revoked.
 pub(crate) async fn follows(world: &World) {
     until("the stream is followed", async || world.metric("tollgate_guard_revocation_stream").await == 1).await;
-}
-
-pub(crate) async fn until(what: &str, mut fact: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !fact().await {
-        assert!(Instant::now() < deadline, "{what} did not become true");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 pub(crate) async fn status(world: &World, key: &str) -> u16 {

@@ -2,39 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use super::until;
-use crate::support::{Asked, Mock, Reply, World};
+use crate::support::{Asked, Mock, Reply, World, until};
+
+/// What the original says to a deployment whose secret is not `hush`.
+pub(crate) fn wrong_secret(asked: &Asked) -> Option<Reply> {
+    match asked.header("secretkey") {
+        "hush" => None,
+        "" => Some(Reply::text(401, "Secret Key is missing")),
+        _ => Some(Reply::text(401, "Invalid Secret Key")),
+    }
+}
 
 /// Answers as the original does (COMPAT §1.1), in its order.
 fn original(asked: &Asked) -> Reply {
-    let header = |name: &str| asked.headers.get(name).map_or("", String::as_str);
-    let text = |status: u16, text: &str| {
-        let length = text.len();
-        Reply::raw(&format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: text/plain;charset=UTF-8\r\ncontent-length: {length}\r\n\r\n{text}"
-        ))
-    };
     if asked.path() != "/api/guard/auth" {
-        return text(404, "Not Found");
+        return Reply::text(404, "Not Found");
     }
-    match header("secretkey") {
-        "" => return text(401, "Secret Key is missing"),
-        "hush" => {}
-        _ => return text(401, "Invalid Secret Key"),
+    if let Some(refused) = wrong_secret(asked) {
+        return refused;
     }
     let Ok(body) = serde_json::from_str::<serde_json::Value>(&asked.body) else {
-        return text(500, "Internal Server Error");
+        return Reply::text(500, "Internal Server Error");
     };
-    if !["sk-one", "sk-two"].contains(&header("authorization")) {
-        return text(401, "Invalid API Key");
+    if !["sk-one", "sk-two"].contains(&asked.header("authorization")) {
+        return Reply::text(401, "Invalid API Key");
     }
-    let Some(model) = body["model"].as_str() else { return text(400, "model is missing") };
-    match (header("swarms-organization"), model) {
-        ("org_other", _) => text(401, "User is not part of the organization"),
-        (_, "spent") => text(403, "You have exceeded your billing limit"),
-        (_, "busy") => text(429, "Too Many Requests. Please try again later."),
-        (_, "cheap" | "dear") => text(200, "Success"),
-        _ => text(404, "Model not found"),
+    let Some(model) = body["model"].as_str() else { return Reply::text(400, "model is missing") };
+    match (asked.header("swarms-organization"), model) {
+        ("org_other", _) => Reply::text(401, "User is not part of the organization"),
+        (_, "spent") => Reply::text(403, "You have exceeded your billing limit"),
+        (_, "busy") => Reply::text(429, "Too Many Requests. Please try again later."),
+        (_, "cheap" | "dear") => Reply::text(200, "Success"),
+        _ => Reply::text(404, "Model not found"),
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use tollgate::control::store::Enabled;
 use tollgate::types::KeyId;
 
-use super::{by, follows, key, sidecar, status, until};
+use super::{by, follows, key, sidecar, status};
 use crate::control::{Api, On};
-use crate::support::{Mock, Reply};
+use crate::support::{Mock, Reply, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disabled_key_is_refused_by_every_sidecar_in_under_two_seconds() {

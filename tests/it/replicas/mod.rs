@@ -5,10 +5,9 @@ mod check;
 mod together;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use crate::peers::{RedisPeer, redis};
-use crate::support::{Client, Mock, PATIENCE, World};
+use crate::support::{Client, Mock, World, until};
 
 pub(crate) const ANSWER: &str = r#"{"model":"demo-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":10,"total_tokens":20}}"#;
 
@@ -40,14 +39,6 @@ pub(crate) async fn sidecar_with(upstream: &Mock, limits: &str, shared: &str) ->
 pub(crate) async fn up(world: &World, value: u64) {
     let fact = async || world.metric("tollgate_limit_store_up").await == value;
     until(&format!("the store is {value}"), fact).await;
-}
-
-pub(crate) async fn until(what: &str, mut fact: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !fact().await {
-        assert!(Instant::now() < deadline, "{what} did not become true");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 pub(crate) async fn status(world: &World, body: &str) -> u16 {

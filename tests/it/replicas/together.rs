@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::{ANSWER, WIDE, admitted, keys, shared, sidecar, status, until};
+use super::{ANSWER, WIDE, admitted, keys, shared, sidecar, status};
 use crate::peers::{Program, RedisPeer, off_runtime};
-use crate::support::{Mock, Reply, World, chat};
+use crate::support::{Mock, Reply, World, chat, until};
 
 /// An answer that begins and ends when it is told to.
 fn held(gate: &Arc<Notify>) -> Reply {

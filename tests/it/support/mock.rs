@@ -23,6 +23,11 @@ impl Asked {
         serde_json::from_str(&self.body).expect("a JSON body")
     }
 
+    /// A header's text; empty where there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.line.split(' ').nth(1).unwrap()
     }
@@ -51,6 +56,14 @@ impl Reply {
         let head =
             format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         Self(vec![Step::Send(head.into_bytes()), Step::Send(body.as_bytes().to_vec())])
+    }
+
+    /// A whole answer in plain text, as a guard of the original kind gives it.
+    pub(crate) fn text(status: u16, text: &str) -> Self {
+        let length = text.len();
+        Self::raw(&format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: text/plain;charset=UTF-8\r\ncontent-length: {length}\r\n\r\n{text}"
+        ))
     }
 
     /// The head of a chunked answer.

@@ -29,6 +29,15 @@ pub(crate) async fn eventually<T>(what: &str, mut fact: impl FnMut() -> Option<T
     }
 }
 
+/// As [`eventually`], of a fact that is asked for.
+pub(crate) async fn until(what: &str, mut fact: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !fact().await {
+        assert!(tokio::time::Instant::now() < deadline, "{what} did not become true");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Takes every setting out of a program's environment: what is exported around a test run is not meant for it.
 pub(crate) fn unset(program: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOLLGATE_")) {

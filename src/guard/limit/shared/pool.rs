@@ -84,7 +84,7 @@ impl Pool {
         Self { key, state: Mutex::default() }
     }
 
-    /// Takes from what is held here; `Err` holds what the request needs of each.
+    /// Takes from what is held here; `None` where that is not enough.
     pub(super) fn take(&self, limits: Limits, need: u64, now: Instant) -> Option<(Given, Next)> {
         let mut state = self.lock();
         state.hold_to(limits, now);

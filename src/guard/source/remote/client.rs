@@ -8,10 +8,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::trust;
 
@@ -46,13 +45,10 @@ pub(super) enum ClientError {
 
 impl Client {
     pub(super) fn new(url: &Uri) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls(url)).https_or_http().enable_http1();
+        #[expect(clippy::expect_used, reason = "the provider is named there, and its default versions are its own")]
+        let connector = trust::connector(url, CONNECT).expect("the provider has its default versions");
         let mut pool = legacy::Client::builder(TokioExecutor::new());
-        let pool = pool.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(https.wrap_connector(tcp));
+        let pool = pool.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
         Self { pool, url: url.clone() }
     }
 
@@ -78,13 +74,6 @@ impl Client {
     pub(super) async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         Ok(self.pool.request(request).await?)
     }
-}
-
-/// The trusted certificates are read only for a URL that needs them.
-fn tls(url: &Uri) -> ClientConfig {
-    let roots = if url.scheme_str() == Some("https") { trust::roots() } else { RootCertStore::empty() };
-    #[expect(clippy::expect_used, reason = "the provider is named there, and its default versions are its own")]
-    trust::client(roots).expect("the provider has its default versions")
 }
 
 impl fmt::Debug for Client {
