@@ -5,7 +5,8 @@
 
 use serde_json::value::RawValue;
 
-use super::{Counts, Flags};
+use super::alike::Alike;
+use super::{Counts, Flags, Payload};
 use crate::types::{NanoUsd, Usage};
 
 /// Generated text is kept for counting up to this many bytes.
@@ -44,6 +45,7 @@ pub struct Reading {
     raw: Option<Box<RawValue>>,
     text: Text,
     flags: Flags,
+    alike: Alike,
 }
 
 /// Generated text, still escaped as in the JSON it came in. Its `Debug` does not show it.
@@ -99,6 +101,7 @@ impl Reading {
 
     /// Adds a flag.
     pub fn flag(&mut self, flag: Flags) {
+        self.alike.noted_more();
         self.flags.insert(flag);
     }
 
@@ -112,8 +115,30 @@ impl Reading {
         self.text.seen
     }
 
+    /// Takes the text of an event that is like one before; whether it is.
+    pub(super) fn is_alike(&mut self, payload: Payload<'_>) -> bool {
+        let Some(text) = self.alike.text(payload) else { return false };
+        self.had_content = true;
+        self.append(text);
+        true
+    }
+
+    /// Has an event read, and remembers it where others may be like it.
+    pub(super) fn reads(&mut self, payload: Payload<'_>, read: impl FnOnce(&mut Self)) {
+        self.alike.begin();
+        read(self);
+        self.alike.end(payload);
+    }
+
+    /// Of the payload at hand nothing matters but the content that was noted, nor would of another that has the same
+    /// bytes around another text.
+    pub(super) fn nothing_else(&mut self) {
+        self.alike.nothing_else();
+    }
+
     /// Notes the model's name.
     pub(super) fn served(&mut self, model: Option<String>) {
+        self.alike.noted_more();
         if self.model_served.is_none() {
             self.model_served = model.map(shortened);
         }
@@ -121,6 +146,7 @@ impl Reading {
 
     /// Notes a finish reason.
     pub(super) fn finished(&mut self, reason: Option<String>) {
+        self.alike.noted_more();
         let Some(reason) = reason.map(shortened) else { return };
         if self.finish_reasons.last() != Some(&reason) && self.finish_reasons.len() < REASONS_MAX {
             self.finish_reasons.push(reason);
@@ -129,6 +155,7 @@ impl Reading {
 
     /// Notes an error's code; the first one stays.
     pub(super) fn failed(&mut self, code: String) {
+        self.alike.noted_more();
         self.error.get_or_insert(shortened(code));
     }
 
@@ -136,23 +163,30 @@ impl Reading {
     pub(super) fn content(&mut self, escaped: &str) {
         if !escaped.is_empty() {
             self.had_content = true;
-            self.side_text(escaped);
+            self.alike.noted(escaped);
+            self.append(escaped);
         }
     }
 
     /// Notes generated text that does not count as content by itself, such as a tool's name.
     pub(super) fn side_text(&mut self, escaped: &str) {
+        self.alike.noted_more();
+        self.append(escaped);
+    }
+
+    fn append(&mut self, escaped: &str) {
         self.text.seen += escaped.len() as u64;
         let room = TEXT_MAX - self.text.escaped.len();
         let kept = escaped.len().min(room);
         self.text.escaped.extend_from_slice(escaped.as_bytes().get(..kept).unwrap_or_default());
         if kept < escaped.len() {
-            self.flag(Flags::TEXT_TRUNCATED);
+            self.flags.insert(Flags::TEXT_TRUNCATED);
         }
     }
 
     /// Notes numbers that no usage object says.
     pub(super) fn counted(&mut self, counts: &Counts) {
+        self.alike.noted_more();
         if !counts.is_empty() {
             let places = (self.counts.cache, self.counts.thought);
             self.counts.update(counts);
@@ -168,6 +202,7 @@ impl Reading {
 
     /// An item of the output begins.
     pub(super) fn item_begins(&mut self) {
+        self.alike.noted_more();
         self.text.before_item = self.text.seen;
     }
 
@@ -178,6 +213,7 @@ impl Reading {
 
     /// Notes a usage object: its numbers, and itself without insignificant whitespace.
     pub(super) fn reported(&mut self, counts: &Counts, raw: &RawValue) {
+        self.alike.noted_more();
         if counts.is_empty() {
             return;
         }

@@ -139,7 +139,7 @@ impl Watch {
         let (spans, hide) = (&mut self.spans, self.hide.as_ref());
         let (mut contents, mut last) = (0, None);
         stream.feed(piece, &mut |event| {
-            route.dialect.read_answer(event.payload(), reading);
+            route.read(event.payload(), reading);
             let mut span = Span { start: event.start, end: event.end, hidden: false };
             if let Some(hide) = hide {
                 // What carries content is not the usage chunk: no need to look twice.

@@ -23,7 +23,7 @@ use super::writer::Sink;
 /// How often a mark is written within a segment.
 const MARK_EVERY: Duration = Duration::from_millis(200);
 /// Under load a reader sleeps this long instead of being woken by every event.
-const DOZE: Duration = Duration::from_millis(2);
+const DOZE: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub struct Reader {

@@ -18,10 +18,11 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> bool {
     let Some(value) = values(&DELTA, payload).next() else { return false };
     if let Some(text) = only_text(value) {
         reading.content(text);
-        return true;
+    } else {
+        let Some(delta) = first_value::<Delta<'_>>(value) else { return false };
+        delta.note(reading);
     }
-    let Some(delta) = first_value::<Delta<'_>>(value) else { return false };
-    delta.note(reading);
+    reading.nothing_else();
     true
 }
 

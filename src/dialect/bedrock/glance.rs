@@ -17,6 +17,7 @@ static BYTES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"bytes
 pub(super) fn delta(data: &[u8], reading: &mut Reading) -> bool {
     let Some(block) = values(&DELTA, data).next().and_then(first_value::<Block<'_>>) else { return false };
     block.note(reading);
+    reading.nothing_else();
     true
 }
 

@@ -32,13 +32,17 @@ struct Generation<'a> {
 pub(super) fn read(payload: &[u8], reading: &mut Reading) -> bool {
     if begins_with_type(payload, b"content-delta") {
         let content = values(&FINDERS.content, payload).next().and_then(first_value::<Content<'_>>);
-        content.as_ref().inspect(|content| content.note(reading)).is_some()
+        let Some(content) = content else { return false };
+        content.note(reading);
+        reading.nothing_else();
+        true
     } else if FINDERS.generation.find(payload).is_some() {
         let Some(generation) = first_value::<Generation<'_>>(payload) else { return false };
         // In another event these words may stand deeper.
         let plain = string(generation.event_type) == "text-generation";
         if plain {
             reading.content(string(generation.text));
+            reading.nothing_else();
         }
         plain
     } else {

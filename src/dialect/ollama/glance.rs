@@ -47,6 +47,7 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> bool {
             }
         }
     }
+    reading.nothing_else();
     true
 }
 

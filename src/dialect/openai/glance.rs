@@ -32,11 +32,15 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> bool {
             _ => {}
         }
     }
-    match delta {
+    let read = match delta {
         Some(delta) if !more => take_delta(delta, reading),
         Some(_) => values(&DELTA, payload).all(|delta| take_delta(delta, reading)),
         None => texts(payload, reading),
+    };
+    if read {
+        reading.nothing_else();
     }
+    read
 }
 
 fn says_nothing(value: &[u8]) -> bool {

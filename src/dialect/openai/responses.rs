@@ -232,6 +232,7 @@ fn delta(kind: &[u8], data: &[u8], reading: &mut Reading) {
         reading.had_content = !value.starts_with(b"\"\"");
     } else if let Some(text) = first_value::<&RawValue>(value) {
         take_text(Some(text), reading);
+        reading.nothing_else();
     } else {
         reading.flag(Flags::METER_ERROR);
     }

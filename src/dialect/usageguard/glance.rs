@@ -28,5 +28,8 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> bool {
         take_text(text, reading);
         any = true;
     }
+    if any {
+        reading.nothing_else();
+    }
     any
 }

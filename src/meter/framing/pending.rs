@@ -28,6 +28,11 @@ impl Pending {
         &self.bytes
     }
 
+    /// Whether no event has begun.
+    pub(super) fn is_clear(&self) -> bool {
+        self.bytes.is_empty() && !self.skipping
+    }
+
     /// Whether an event was too long.
     pub(super) fn truncated(&self) -> bool {
         self.truncated

@@ -7,7 +7,7 @@
 
 use memchr::memchr2;
 
-use super::pending::{Ended, Pending};
+use super::pending::{Ended, MAX, Pending};
 use super::{BOM, Event};
 
 /// The scanner of one stream. Its `Debug` shows no content.
@@ -37,6 +37,11 @@ enum Line {
 impl Sse {
     /// Takes the next chunk and reports every event that ends in it.
     pub fn feed(&mut self, chunk: &[u8], on_event: &mut dyn FnMut(Event<'_>)) {
+        if self.is_between_events()
+            && let Some(data) = one_event(chunk)
+        {
+            return on_event(Event { data, name: None, start: Some(0), end: chunk.len() });
+        }
         // `start` is where the current block begins in this chunk, `line` where its current line does.
         let (mut start, mut line) = self.finish_line_end(chunk);
         while let Some(rest) = chunk.get(line..)
@@ -75,6 +80,11 @@ impl Sse {
         self.pending.truncated()
     }
 
+    /// Whether the next byte begins an event.
+    fn is_between_events(&self) -> bool {
+        self.begun && self.line == Line::Begins && self.pending.is_clear()
+    }
+
     /// An LF that completes a CRLF cut in two; where the block and the line go on.
     fn finish_line_end(&mut self, chunk: &[u8]) -> (usize, usize) {
         let split = self.line == Line::AfterCr && chunk.first() == Some(&b'\n');
@@ -102,6 +112,13 @@ impl Sse {
 fn past_line_end(chunk: &[u8], at: usize) -> usize {
     let crlf = chunk.get(at) == Some(&b'\r') && chunk.get(at + 1) == Some(&b'\n');
     at + if crlf { 2 } else { 1 }
+}
+
+/// The data of a chunk that is one event of one data line, as most are.
+fn one_event(chunk: &[u8]) -> Option<&[u8]> {
+    let chunk = Some(chunk).filter(|chunk| chunk.len() <= MAX)?;
+    let data = chunk.strip_prefix(b"data: ")?.strip_suffix(b"\n\n")?;
+    memchr2(b'\n', b'\r', data).is_none().then_some(data)
 }
 
 /// The data and name of a block; none without a data line. One data line is lent out as it is, several are joined.
