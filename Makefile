@@ -58,7 +58,7 @@ soak-flood: build-packages ## flood a sidecar and its control plane with random 
 
 .PHONY: soak-cuts
 soak-cuts: build-packages ## cut the client at every byte of every recorded stream, by both policies, HTTP/1.1 and HTTP/2
-	TOLLGATE_TEST_CUTS=all .ci/summed cargo test --locked --test it cuts:: -- --nocapture
+	TOLLGATE_TEST_CUTS=all .ci/summed cargo test --locked --release --test it cuts:: -- --nocapture
 
 .PHONY: soak-flips
 soak-flips: build-packages ## flip bits of a MiB of the spool, one of each byte, and of 128 KiB all, and start on what is left

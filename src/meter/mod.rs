@@ -169,13 +169,7 @@ impl Meter {
 
 /// Writes a finished event into the spool, after what it begins with where that is kept.
 fn record(ticket: Ticket, event: &mut UsageEvent, beginning: Option<&Beginning>) -> Commit {
-    let sealed = with_line(|line| {
-        match beginning {
-            Some(beginning) => event.encode_after(beginning, line)?,
-            None => event.encode_into(line)?,
-        }
-        Ok::<_, EncodeError>(ticket.seal(&event.subject, line))
-    });
+    let sealed = encoded(event, beginning, |subject, line| ticket.seal(subject, line));
     sealed.unwrap_or_else(|error| {
         // Only a defect of ours gets here; the dropped ticket records its INTENT's event in place of this one.
         tracing::error!(%error, request_id = %event.data.request_id, "usage event could not be encoded");
@@ -183,10 +177,18 @@ fn record(ticket: Ticket, event: &mut UsageEvent, beginning: Option<&Beginning>)
     })
 }
 
-/// Hands an event over as its line, in a buffer that the thread uses again, with the key that it is sent under.
-fn encoded<T>(event: &mut UsageEvent, take: impl FnOnce(&str, &[u8]) -> T) -> Result<T, EncodeError> {
+/// Hands an event over as its line, in a buffer that the thread uses again, with the key that it is sent under. What it
+/// begins with is copied where that is kept.
+fn encoded<T>(
+    event: &mut UsageEvent,
+    beginning: Option<&Beginning>,
+    take: impl FnOnce(&str, &[u8]) -> T,
+) -> Result<T, EncodeError> {
     with_line(|line| {
-        event.encode_into(line)?;
+        match beginning {
+            Some(beginning) => event.encode_after(beginning, line)?,
+            None => event.encode_into(line)?,
+        }
         Ok(take(&event.subject, line))
     })
 }

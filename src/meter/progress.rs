@@ -54,8 +54,8 @@ impl Draft {
         data.usage = usage;
         data.flag(PARTIAL);
         // An event that cannot be encoded is said when it is sealed.
-        let Self { event, ticket, .. } = self;
-        drop(super::encoded(event, |subject, line| ticket.progress(subject, line)));
+        let Self { event, ticket, beginning, .. } = self;
+        drop(super::encoded(event, beginning.as_ref(), |subject, line| ticket.progress(subject, line)));
         self.event.data.flags.retain(|flag| flag != PARTIAL);
     }
 
