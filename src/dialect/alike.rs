@@ -24,9 +24,8 @@ const HOLES: usize = 4;
 
 /// What changes from event to event and never matters in any format: OpenAI's padding and numbering, Bedrock's padding,
 /// Ollama's clock.
-static MEANINGLESS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| {
-    ["\"obfuscation\":", "\"sequence_number\":", "\"p\":", "\"created_at\":"].map(Finder::new)
-});
+static MEANINGLESS: LazyLock<[Finder<'static>; 4]> =
+    LazyLock::new(|| ["\"obfuscation\":", "\"sequence_number\":", "\"p\":", "\"created_at\":"].map(Finder::new));
 
 /// What is remembered of a stream's events. Its `Debug` shows no content.
 #[derive(Clone, Default)]

@@ -39,6 +39,8 @@ pub(super) struct Draft {
     pub(super) reached: bool,
     /// Part of the answer passed unread, so that its tokens cannot be counted.
     pub(super) unread: bool,
+    /// The end of the answer has passed and nothing has come after it, though something may.
+    pub(super) passed_end: bool,
     /// When the spool was last told how far the answer has come.
     pub(super) progressed: Option<Instant>,
     /// The client's connection, where it asked to take it over.
@@ -93,6 +95,7 @@ impl Draft {
         let interrupted = self.meter.is_interrupted();
         let data = &mut self.event.data;
         let upstream_refused = data.upstream_status.is_some_and(|status| status >= 400);
+        let ending = if self.passed_end && ending != Ending::Panicked { Ending::Complete } else { ending };
         let (outcome, error) = match ending {
             Ending::Complete if upstream_refused => (Outcome::UpstreamError, Some(Cow::Borrowed("upstream_status"))),
             Ending::Complete => match &self.reading.error {

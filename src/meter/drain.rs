@@ -11,6 +11,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, watch};
 
+use super::draft::Draft;
 use super::flow::Flow;
 use super::watch::Close;
 
@@ -56,7 +57,7 @@ pub(super) fn read_on(mut flow: Flow) {
         return flow.left(Close::Broken);
     };
     let mut ended = draining.ended.subscribe();
-    draft.event.data.flag("drained");
+    flag(draft);
     runtime.spawn(async move {
         let _place = place;
         let close = tokio::select! {
@@ -65,6 +66,13 @@ pub(super) fn read_on(mut flow: Flow) {
         };
         flow.left(close);
     });
+}
+
+/// Says that the answer is read on, unless the client has had its end and nothing has come after that.
+fn flag(draft: &mut Draft) {
+    if !draft.passed_end {
+        draft.event.data.flag("drained");
+    }
 }
 
 async fn drain(flow: &mut Flow) -> Close {
@@ -82,6 +90,7 @@ async fn drain(flow: &mut Flow) -> Close {
         let delivered = draft.event.data.delivered;
         flow.watch.chunk(draft, chunk, &mut out);
         draft.event.data.delivered = delivered;
+        flag(draft);
         draft.note_progress();
         out.clear();
         if read > LARGEST {

@@ -39,8 +39,9 @@ impl Flow {
         let (reject, streams) = (failure.mid_stream()?, self.watch.between_events()?);
         let draft = self.exchange.draft()?;
         let refused = draft.event.data.upstream_status.is_some_and(|status| status >= 400);
+        let over = refused || draft.passed_end;
         let id = &draft.event.data.request_id;
-        if refused { None } else { mid_stream(draft.route.dialect.style(), streams, &reject, id) }
+        if over { None } else { mid_stream(draft.route.dialect.style(), streams, &reject, id) }
     }
 
     /// The client is gone: what only the end makes whole is read, for the usage may stand there already. What was held

@@ -53,6 +53,7 @@ impl Meter {
             prompt,
             reached: false,
             unread: false,
+            passed_end: false,
             progressed: None,
             upgrade: content.upgrade(),
             session_usage: Usage::default(),

@@ -37,13 +37,26 @@ impl Draft {
     pub(super) fn note_progress(&mut self) {
         if self.owes_progress().is_some() {
             self.progressed = self.marks.last_content();
-            self.record_progress();
+            self.event.data.flag(PARTIAL);
+            let usage = Usage { complete: false, ..self.usage_so_far() };
+            self.record_progress(usage);
+            self.event.data.flags.retain(|flag| flag != PARTIAL);
         }
     }
 
+    /// Tells the spool what the answer comes to if it is over now. Whether that is as safe as its event would be; then its
+    /// end may pass, and the answer may yet go on.
+    pub(super) fn note_end(&mut self) -> bool {
+        self.passed_end = self.reading.has_usage() && {
+            let usage = self.usage_so_far();
+            self.event.data.finish_reasons.clone_from(&self.reading.finish_reasons);
+            self.record_progress(usage)
+        };
+        self.passed_end
+    }
+
     /// All that is set here is set anew when the event is sealed.
-    fn record_progress(&mut self) {
-        let usage = self.usage_so_far();
+    fn record_progress(&mut self, usage: Usage) -> bool {
         let catalog = self.meter.catalog.load();
         let data = &mut self.event.data;
         data.model_served.clone_from(&self.reading.model_served);
@@ -52,17 +65,15 @@ impl Draft {
         let bill = price::Bill::of(&usage, self.reading.billed());
         data.cost = price::cost(&catalog.prices, models.0, models.1, &bill);
         data.usage = usage;
-        data.flag(PARTIAL);
         // An event that cannot be encoded is said when it is sealed.
         let Self { event, ticket, beginning, .. } = self;
-        drop(super::encoded(event, beginning.as_ref(), |subject, line| ticket.progress(subject, line)));
-        self.event.data.flags.retain(|flag| flag != PARTIAL);
+        super::encoded(event, beginning.as_ref(), |subject, line| ticket.progress(subject, line)).unwrap_or(false)
     }
 
     /// What the provider has reported so far, else an estimate from the text that has passed.
     fn usage_so_far(&self) -> Usage {
         if let Some(usage) = self.reading.usage() {
-            return Usage { complete: false, ..usage };
+            return usage;
         }
         let (input, output) = (self.prompt.estimate, self.reading.text_bytes().div_ceil(BYTES_PER_TOKEN));
         Usage {
@@ -70,7 +81,6 @@ impl Draft {
             output_tokens: Some(output),
             total_tokens: Some(input.saturating_add(output)),
             source: Source::Estimate,
-            complete: false,
             ..Usage::default()
         }
     }

@@ -126,7 +126,7 @@ impl Watch {
     }
 
     fn read(&mut self, draft: &mut Draft, piece: &Bytes) -> Seen {
-        let Draft { event, reading, marks, route, .. } = draft;
+        let Draft { event, reading, marks, route, passed_end, .. } = draft;
         let delivered = &mut event.data.delivered;
         let stream = match &mut self.framing {
             Framing::Stream(stream) => stream,
@@ -148,6 +148,7 @@ impl Watch {
             }
             delivered.frames += u64::from(!span.hidden);
             contents += u64::from(reading.had_content);
+            *passed_end &= reading.done;
             // What says that it is done and then goes on was not.
             last = if reading.done { last.or(Some(event.start.unwrap_or(0))) } else { None };
         });

@@ -148,22 +148,25 @@ impl Ticket {
 
     /// Records how far the request has come: an encoded event, complete as it is, to be published in place of the INTENT
     /// if this process dies before `seal`. Takes only room that nobody has reserved; without it, or when more than half
-    /// of what the spool may take is taken, it does nothing. Never makes a segment, never waits for the disk.
-    pub fn progress(&mut self, key: &str, event: &[u8]) {
+    /// of what the spool may take is taken, it does nothing. Never makes a segment, never waits for the disk. Says whether
+    /// it is recorded as firmly as an event would be.
+    pub fn progress(&mut self, key: &str, event: &[u8]) -> bool {
         if self.stage != Stage::Open || is_too_long(event) {
-            return;
+            return false;
         }
         let key = record::clamp_key(key);
         let payload = [&record::key_length(key), key.as_bytes(), event].concat();
         let bytes = record::size(payload.len());
         let mut log = self.shared.log();
-        if log.room().spares_bytes(bytes as u64) && log.fit(bytes) {
+        let fits = log.room().spares_bytes(bytes as u64) && log.fit(bytes);
+        if fits {
             log.progress(self.number, payload);
             self.shared.give_back(log, Grown::Otherwise);
         } else {
             drop(log);
             Counters::add(&self.shared.counters.progress_skipped);
         }
+        fits && self.shared.group.is_none()
     }
 
     /// Records the event. One longer than [`event::MAX_BYTES`] is not recorded: the ticket then ends as if it were dropped.

@@ -176,6 +176,12 @@ impl End {
             }
             Came::Frame(frame) => (Close::Broken, Some(frame)),
             Came::End => (Close::Whole, None),
+            // It may be another step of a conversation that takes its time: what has come so far is safe, so its end may
+            // leave, and whatever follows is read as well.
+            Came::Nothing if draft.note_end() => {
+                out.extend(held);
+                return Step::NoEnd;
+            }
             Came::Nothing => (Close::Broken, None),
         };
         watch.end(draft, close, &mut held);

@@ -136,12 +136,21 @@ impl Read {
     }
 }
 
-/// Anthropic's streams can hold several messages.
+/// Anthropic's streams can hold several messages, OpenAI's several responses.
 fn pauses(wire: &[u8]) -> Vec<Pause> {
-    const STOP: &[u8] = b"{\"type\":\"message_stop\"}\n\n";
-    let ends = (STOP.len()..wire.len()).filter(|end| wire[..*end].ends_with(STOP));
-    let next = |end: usize| wire[end..].windows(2).position(|two| two == b"\n\n").map_or(wire.len(), |at| end + at + 2);
-    ends.map(|end| Pause { said: end - 2, end, next: next(end) }).collect()
+    const STOPS: [&[u8]; 2] = [b"\"type\":\"message_stop\"", b"\"type\":\"response.completed\""];
+    let stops = |event: &[u8]| STOPS.iter().any(|stop| memchr::memmem::find(event, stop).is_some());
+    let mut start = 0;
+    let mut pauses = Vec::new();
+    while let Some(length) = memchr::memmem::find(&wire[start..], b"\n\n") {
+        let end = start + length + 2;
+        let next = memchr::memmem::find(&wire[end..], b"\n\n").map_or(wire.len(), |at| end + at + 2);
+        if end < wire.len() && stops(&wire[start..end]) {
+            pauses.push(Pause { said: end - 2, end, next });
+        }
+        start = end;
+    }
+    pauses
 }
 
 /// Whether usage is reported here, in any of its places.
