@@ -8,10 +8,6 @@
 //!
 //! It gives up on a stream whose events are not alike, so that remembering in vain costs little, too.
 
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
-
 use super::Payload;
 use super::scan::string_at;
 
@@ -24,8 +20,7 @@ const HOLES: usize = 4;
 
 /// What changes from event to event and never matters in any format: OpenAI's padding and numbering, Bedrock's padding,
 /// Ollama's clock.
-static MEANINGLESS: LazyLock<[Finder<'static>; 4]> =
-    LazyLock::new(|| ["\"obfuscation\":", "\"sequence_number\":", "\"p\":", "\"created_at\":"].map(Finder::new));
+const MEANINGLESS: [&[u8]; 4] = [b"\"obfuscation\":", b"\"sequence_number\":", b"\"p\":", b"\"created_at\":"];
 
 /// What is remembered of a stream's events. Its `Debug` shows no content.
 #[derive(Clone, Default)]
@@ -163,9 +158,11 @@ impl Alike {
 
 /// Where the first value without meaning begins, and what follows it.
 fn meaningless(part: &[u8]) -> Option<(usize, &[u8])> {
-    let ends = MEANINGLESS.iter().filter_map(|key| Some(key.find(part)? + key.needle().len()));
-    let at = ends.min()?;
-    Some((at, after_value(part.get(at..)?)?))
+    memchr::memchr_iter(b':', part).find_map(|colon| {
+        let (key, value) = part.split_at_checked(colon + 1)?;
+        MEANINGLESS.iter().any(|known| key.ends_with(known)).then_some(())?;
+        Some((colon + 1, after_value(value)?))
+    })
 }
 
 /// What follows a string or a number.

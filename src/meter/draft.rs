@@ -41,8 +41,8 @@ pub(super) struct Draft {
     pub(super) unread: bool,
     /// The end of the answer has passed and nothing has come after it, though something may.
     pub(super) passed_end: bool,
-    /// When the spool was last told how far the answer has come.
-    pub(super) progressed: Option<Instant>,
+    /// When the spool is to be told again how far the answer has come, once it has been told.
+    pub(super) progress_due: Option<Instant>,
     /// The client's connection, where it asked to take it over.
     pub(super) upgrade: Option<Upgrade>,
     /// The usage of a session's responses that could not be recorded each for itself.

@@ -54,7 +54,7 @@ impl Meter {
             reached: false,
             unread: false,
             passed_end: false,
-            progressed: None,
+            progress_due: None,
             upgrade: content.upgrade(),
             session_usage: Usage::default(),
         })))

@@ -29,14 +29,14 @@ impl Draft {
     /// What the spool should be told, now that a chunk has passed.
     pub(super) fn owes_progress(&self) -> Option<Owed> {
         let now = self.marks.last_content()?;
-        let Some(before) = self.progressed else { return Some(Owed::First) };
-        (now.saturating_duration_since(before) >= EVERY).then_some(Owed::Again)
+        let Some(due) = self.progress_due else { return Some(Owed::First) };
+        (now >= due).then_some(Owed::Again)
     }
 
     /// Tells the spool, if it should be told.
     pub(super) fn note_progress(&mut self) {
         if self.owes_progress().is_some() {
-            self.progressed = self.marks.last_content();
+            self.progress_due = self.marks.last_content().map(|now| now + EVERY);
             self.event.data.flag(PARTIAL);
             let usage = Usage { complete: false, ..self.usage_so_far() };
             self.record_progress(usage);

@@ -73,9 +73,9 @@ impl Watch {
     pub(super) fn chunk(&mut self, draft: &mut Draft, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Seen {
         let looked = catch_unwind(AssertUnwindSafe(|| self.look(draft, &chunk)));
         let seen = looked.unwrap_or_else(|_| self.give_up(draft));
-        let before = out.len();
+        let (before, length) = (out.len(), chunk.len());
         let as_it_came = self.pass(draft, chunk, out);
-        draft.event.data.delivered.bytes += total(out, before);
+        draft.event.data.delivered.bytes += if as_it_came { length as u64 } else { total(out, before) };
         // Places in the chunk are places in what passes only where the chunk passes as it came.
         if as_it_came || seen == Seen::More { seen } else { Seen::Last(0) }
     }

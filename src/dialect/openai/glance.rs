@@ -21,16 +21,22 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> bool {
     if reading.model_served.is_none() {
         return false;
     }
-    let (mut delta, mut more) = (None, false);
+    let (mut delta, mut reason, mut more) = (None, None, false);
     // One pass over the colons, of which there are few, costs a third of a search for each key.
     for (key, value) in keys(payload) {
         match key.last() {
             Some(b'a') if key.ends_with(b"\"delta") => more |= delta.replace(value).is_some(),
             Some(b'e') if key.ends_with(b"\"usage") && !says_nothing(value) => return false,
-            Some(b'n') if key.ends_with(b"\"finish_reason") && !says_nothing(value) => return false,
+            Some(b'n') if key.ends_with(b"\"finish_reason") && !says_nothing(value) => {
+                more |= reason.replace(value).is_some();
+            }
             Some(b'r') if key.ends_with(b"\"error") && !says_nothing(value) => return false,
             _ => {}
         }
+    }
+    if let Some(reason) = reason {
+        // The last piece. Of several choices each is read in full.
+        return !more && delta.is_some_and(|delta| take_last(delta, reason, reading));
     }
     let read = match delta {
         Some(delta) if !more => take_delta(delta, reading),
@@ -41,6 +47,16 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> bool {
         reading.nothing_else();
     }
     read
+}
+
+/// Reads a delta that comes with its finish reason; false when one of them cannot be read.
+fn take_last(delta: &[u8], reason: &[u8], reading: &mut Reading) -> bool {
+    let Some((reason, _)) = reason.strip_prefix(b"\"").and_then(string_at) else { return false };
+    let plain = !reason.contains('\\') && (delta.starts_with(b"{}") || take_delta(delta, reading));
+    if plain {
+        reading.finished(Some(reason.to_owned()));
+    }
+    plain
 }
 
 fn says_nothing(value: &[u8]) -> bool {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::lenient;
+use crate::dialect::scan::values;
 
 const OPTIONS: &str = r#"{"include_usage":true}"#;
 
@@ -41,15 +42,33 @@ struct Chunk<'a> {
 /// The request with `stream_options.include_usage` set; `None` when it is no stream, asks already, or cannot be changed
 /// safely.
 pub(super) fn ask_for_usage(body: &[u8]) -> Option<Vec<u8>> {
+    let field = || format!("\"stream_options\":{OPTIONS}");
+    if is_plain(body) {
+        return insert_first(body, 0, &field());
+    }
     let request: Request<'_> = lenient::whole_object(body)?;
     if request.stream != Some(true) {
         return None;
     }
     match request.stream_options {
-        None => insert_first(body, 0, &format!("\"stream_options\":{OPTIONS}")),
+        None => insert_first(body, 0, &field()),
         Some(options) if options.get() == "null" => replace(body, options, OPTIONS),
         Some(options) => set_include_usage(body, options),
     }
+}
+
+/// Whether a request, which was read before as one for a stream, can only be that and has no such options: no key is
+/// written with escapes.
+fn is_plain(body: &[u8]) -> bool {
+    static STREAM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"stream\""));
+    static ODD: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["\"stream_options\"", "\\u"].map(Finder::new));
+    let text = body.trim_ascii();
+    if !(text.starts_with(b"{") && text.ends_with(b"}")) {
+        return false;
+    }
+    let mut stream = values(&STREAM, body);
+    let streams = stream.next().is_some_and(|value| value.starts_with(b"true")) && stream.next().is_none();
+    streams && ODD.iter().all(|odd| odd.find(body).is_none())
 }
 
 /// Whether a chunk is the extra one: no choices at all, and usage.
