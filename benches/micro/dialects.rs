@@ -123,7 +123,9 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let (mut cutter, mut reading) = (cutter(route.dialect.streams()), Reading::default());
                 for chunk in black_box(&chunks) {
-                    cutter.feed(chunk, &mut |event| route.dialect.read_answer(event.payload(), &mut reading));
+                    cutter.feed(chunk, &mut |event| {
+                        route.read(event.payload(), &mut reading);
+                    });
                 }
                 assert!(reading.has_usage() && reading.done, "the stream was read");
                 reading

@@ -49,7 +49,7 @@ fn read(chunks: &[Vec<u8>]) -> Reading {
     let (mut sse, mut reading) = (Sse::default(), Reading::default());
     for chunk in chunks {
         sse.feed(chunk, &mut |event| {
-            route.dialect.read_answer(event.payload(), &mut reading);
+            route.read(event.payload(), &mut reading);
             black_box(is_usage_only_chunk(event.data));
         });
     }

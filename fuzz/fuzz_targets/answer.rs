@@ -1,16 +1,21 @@
-//! However an answer is cut, what is read of it is the same; as one whole body it is read without harm.
+//! However an answer is cut, what is read of it is the same, whether its events are only compared with those before them
+//! or read each for itself; as one whole body it is read without harm.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate::dialect::{Dialect, Reading, Streams};
+use tollgate::dialect::{Payload, Reading, Streams};
 use tollgate_fuzz::{chosen, cutter, frames, in_time, pieces};
 
-fn read<'a>(dialect: &dyn Dialect, chunks: impl Iterator<Item = &'a [u8]>) -> Reading {
-    let (mut reading, mut cutter) = (Reading::default(), cutter(dialect.streams()));
+fn read<'a>(
+    streams: Streams,
+    chunks: impl Iterator<Item = &'a [u8]>,
+    read_event: impl Fn(Payload<'_>, &mut Reading),
+) -> Reading {
+    let (mut reading, mut cutter) = (Reading::default(), cutter(streams));
     for chunk in chunks {
-        cutter.feed(chunk, &mut |event| dialect.read_answer(event.payload(), &mut reading));
+        cutter.feed(chunk, &mut |event| read_event(event.payload(), &mut reading));
     }
-    cutter.finish(&mut |event| dialect.read_answer(event.payload(), &mut reading));
+    cutter.finish(&mut |event| read_event(event.payload(), &mut reading));
     reading
 }
 
@@ -26,8 +31,12 @@ fuzz_target!(|data: &[u8]| {
     let dialect = route.dialect;
     let framed = if dialect.streams() == Streams::Frames { frames(body) } else { body.to_vec() };
     in_time(|| {
-        let whole = read(dialect, std::iter::once(framed.as_slice()));
-        let cut = read(dialect, pieces(&framed, seed));
+        let compared = |payload: Payload<'_>, reading: &mut Reading| {
+            route.read(payload, reading);
+        };
+        let each = |payload: Payload<'_>, reading: &mut Reading| dialect.read_answer(payload, reading);
+        let whole = read(dialect.streams(), std::iter::once(framed.as_slice()), compared);
+        let cut = read(dialect.streams(), pieces(&framed, seed), each);
         assert_eq!(facts(&whole), facts(&cut), "{}", route.name());
         let mut reading = Reading::default();
         dialect.read_answer(body.into(), &mut reading);

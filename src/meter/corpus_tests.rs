@@ -117,7 +117,9 @@ fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, entry: &Expected) -> Rea
     for chunk in chunks {
         match &mut framing {
             Framing::Stream(stream) => {
-                stream.feed(chunk, &mut |event| dialect.read_answer(event.payload(), &mut reading));
+                stream.feed(chunk, &mut |event| {
+                    route.read(event.payload(), &mut reading);
+                });
             }
             Framing::Whole(whole) => whole.push(&Bytes::copy_from_slice(chunk)),
             Framing::Opaque => panic!("no framing"),

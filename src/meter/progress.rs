@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::draft::Draft;
 use super::price;
 use super::seal::BYTES_PER_TOKEN;
+use crate::spool::Commit;
 use crate::types::{Source, Usage};
 
 /// Between two snapshots.
@@ -44,15 +45,16 @@ impl Draft {
         }
     }
 
-    /// Tells the spool what the answer comes to if it is over now. Whether that is as safe as its event would be; then its
-    /// end may pass, and the answer may yet go on.
-    pub(super) fn note_end(&mut self) -> bool {
-        self.passed_end = self.reading.has_usage() && {
-            let usage = self.usage_so_far();
-            self.event.data.finish_reasons.clone_from(&self.reading.finish_reasons);
-            self.record_progress(usage)
-        };
-        self.passed_end
+    /// Tells the spool what the answer comes to if it is over now. Once that is as safe as its event would be, its end may
+    /// pass, and the answer may yet go on. Nothing where that cannot be had: without room, or where tokens must be counted.
+    pub(super) fn note_end(&mut self) -> Option<Commit> {
+        if !self.reading.has_usage() {
+            return None;
+        }
+        let usage = self.usage_so_far();
+        self.event.data.finish_reasons.clone_from(&self.reading.finish_reasons);
+        self.passed_end = self.record_progress(usage);
+        self.passed_end.then(|| self.ticket.commit())
     }
 
     /// All that is set here is set anew when the event is sealed.

@@ -149,7 +149,7 @@ impl Ticket {
     /// Records how far the request has come: an encoded event, complete as it is, to be published in place of the INTENT
     /// if this process dies before `seal`. Takes only room that nobody has reserved; without it, or when more than half
     /// of what the spool may take is taken, it does nothing. Never makes a segment, never waits for the disk. Says whether
-    /// it is recorded as firmly as an event would be.
+    /// it is recorded.
     pub fn progress(&mut self, key: &str, event: &[u8]) -> bool {
         if self.stage != Stage::Open || is_too_long(event) {
             return false;
@@ -166,7 +166,12 @@ impl Ticket {
             drop(log);
             Counters::add(&self.shared.counters.progress_skipped);
         }
-        fits && self.shared.group.is_none()
+        fits
+    }
+
+    /// Resolves when all that was recorded of the request is as firm as the spool promises of events.
+    pub fn commit(&self) -> Commit {
+        Commit::join(&self.shared)
     }
 
     /// Records the event. One longer than [`event::MAX_BYTES`] is not recorded: the ticket then ends as if it were dropped.

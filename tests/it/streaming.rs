@@ -110,27 +110,30 @@ fn message(reason: &str, output: u32) -> String {
 
 #[tokio::test]
 async fn a_step_that_follows_the_end_after_a_while_is_counted_and_the_end_was_safe_before() {
-    let gate = Arc::new(Notify::new());
-    let (first, second) = (message("tool_use", 5), message("end_turn", 7));
-    let reply = Reply::head(200, "text/event-stream").chunk(&first).gate(&gate).chunk(&second).end();
-    let upstream = Mock::always(reply).await;
-    let world = World::before(&upstream).start().await;
-    let mut client = world.client().await;
-    let mut got = client.post("/v1/messages", None, chat(true)).await;
-    let mut seen = String::new();
-    while seen != first {
-        seen += std::str::from_utf8(&got.piece().await.unwrap().unwrap()).unwrap();
+    for sync in ["process", "disk"] {
+        let gate = Arc::new(Notify::new());
+        let (first, second) = (message("tool_use", 5), message("end_turn", 7));
+        let reply = Reply::head(200, "text/event-stream").chunk(&first).gate(&gate).chunk(&second).end();
+        let upstream = Mock::always(reply).await;
+        let events = format!("events: {{ spool: {{ dir: spool, sync: {sync} }}, file: {{ path: usage.jsonl }} }}");
+        let world = World::before(&upstream).with(&events).start().await;
+        let mut client = world.client().await;
+        let mut got = client.post("/v1/messages", None, chat(true)).await;
+        let mut seen = String::new();
+        while seen != first {
+            seen += std::str::from_utf8(&got.piece().await.unwrap().unwrap()).unwrap();
+        }
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(&world.dir.path().join("spool"), copy.path());
+        let killed = World::events_recovered_from(copy.path()).remove(0)["data"].take();
+        assert_eq!((&killed["usage"]["output_tokens"], &killed["usage"]["source"]), (&5.into(), &"provider".into()));
+        gate.notify_one();
+        assert_eq!(got.text().await, second);
+        let data = world.only_event().await["data"].take();
+        assert_eq!((&data["outcome"], &data["usage"]["output_tokens"]), (&"ok".into(), &7.into()), "{data}");
+        assert_eq!(data["finish_reasons"], serde_json::json!(["tool_use", "end_turn"]));
+        assert_eq!(data["delivered"]["bytes"], first.len() + second.len());
     }
-    let copy = tempfile::tempdir().unwrap();
-    copy_tree(&world.dir.path().join("spool"), copy.path());
-    let killed = World::events_recovered_from(copy.path()).remove(0)["data"].take();
-    assert_eq!((&killed["usage"]["output_tokens"], &killed["usage"]["source"]), (&5.into(), &"provider".into()));
-    gate.notify_one();
-    assert_eq!(got.text().await, second);
-    let data = world.only_event().await["data"].take();
-    assert_eq!((&data["outcome"], &data["usage"]["output_tokens"]), (&"ok".into(), &7.into()), "{data}");
-    assert_eq!(data["finish_reasons"], serde_json::json!(["tool_use", "end_turn"]));
-    assert_eq!(data["delivered"]["bytes"], first.len() + second.len());
 }
 
 fn copy_tree(from: &std::path::Path, to: &std::path::Path) {

@@ -16,6 +16,7 @@ use super::Polled;
 use crate::meter::exchange::Sealing;
 use crate::meter::flow::Flow;
 use crate::meter::watch::{Close, Seen};
+use crate::spool::Commit;
 use crate::upstream::Failure;
 
 /// A cut that is announced waits this long, for a connection that is cut throws away what it has not written.
@@ -32,6 +33,9 @@ type Passing<'a> = (&'a mut Flow, &'a mut VecDeque<Bytes>);
 pub(super) enum End {
     /// The last event has come, but of a kind that others may follow: it waits a moment for them or for the end.
     Lingering(Pin<Box<Sleep>>, VecDeque<Bytes>),
+    /// Nothing came. It may be another step of a conversation that takes its time: what has come so far is being recorded;
+    /// then its end may leave, and whatever follows is read as well.
+    Noting(Commit, VecDeque<Bytes>),
     /// The event is being recorded; then `Last` is released, and after it what came with it, or the failure that cut it.
     Sealing(Sealing, Last, Option<Result<Frame<Bytes>, Failure>>),
     /// Recorded, but the upstream has not ended the body yet. The connection had its chance to send what was released.
@@ -142,6 +146,11 @@ impl End {
                 let held = std::mem::take(held);
                 Poll::Ready(self.waited(came, held, (flow, out)))
             }
+            Self::Noting(commit, held) => {
+                ready!(Pin::new(commit).poll(cx));
+                out.append(held);
+                Poll::Ready(Step::NoEnd)
+            }
             Self::Sealing(sealing, ..) => {
                 ready!(sealing.poll(cx));
                 Poll::Ready(match std::mem::replace(self, Self::Over) {
@@ -176,13 +185,13 @@ impl End {
             }
             Came::Frame(frame) => (Close::Broken, Some(frame)),
             Came::End => (Close::Whole, None),
-            // It may be another step of a conversation that takes its time: what has come so far is safe, so its end may
-            // leave, and whatever follows is read as well.
-            Came::Nothing if draft.note_end() => {
-                out.extend(held);
-                return Step::NoEnd;
+            Came::Nothing => {
+                if let Some(commit) = draft.note_end() {
+                    *self = Self::Noting(commit, held);
+                    return Step::Further;
+                }
+                (Close::Broken, None)
             }
-            Came::Nothing => (Close::Broken, None),
         };
         watch.end(draft, close, &mut held);
         *self = Self::Sealing(exchange.complete(), Last::Bytes(held), after);
@@ -211,7 +220,7 @@ impl End {
         match self {
             Self::Over => true,
             Self::Trailing(Trail::Upstream) => flow.body.is_end_stream(),
-            Self::Trailing(_) | Self::Lingering(..) | Self::Sealing(..) | Self::Cutting(..) => false,
+            Self::Trailing(_) | Self::Lingering(..) | Self::Noting(..) | Self::Sealing(..) | Self::Cutting(..) => false,
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Frames pass as they come: a chunk is looked at on the side and handed on, and with nothing special about it that is
 //! all. The frame that tells the client that the answer is complete (`[DONE]`, the last byte of a known length, the end
-//! of the body) is released only when the usage event is recorded: commit before complete. A body ends in exactly one of
-//! three ways: complete, failed, or dropped by the client. All of that is `end`; how a tap begins is `attach`.
+//! of the body) is released only when the usage event is recorded: commit before complete. Where another step of a
+//! conversation may follow in the same body, all counts so far are recorded and the event is when the body ends. A body
+//! ends in exactly one of three ways: complete, failed, or dropped by the client. All of that is `end`; how a tap begins
+//! is `attach`.
 //!
 //! A stream that cannot go on, because the upstream failed or this process ends, is cut as it would be without us. Only
 //! where the client stands between two events is it told before, by one more that its SDK takes for an error.
