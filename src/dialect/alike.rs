@@ -9,7 +9,7 @@
 //! It gives up on a stream whose events are not alike, so that remembering in vain costs little, too.
 
 use super::Payload;
-use super::scan::string_at;
+use super::scan::{is_string_content, string_at};
 
 /// Longer events are not remembered: of these the text is most.
 const LONGEST: usize = 1024;
@@ -152,7 +152,7 @@ impl Alike {
             };
         }
         // Without any text a dialect may look for it elsewhere.
-        found.filter(|text| !text.is_empty() && self.same.get(done..) == Some(rest))
+        found.filter(|text| !text.is_empty() && self.same.get(done..) == Some(rest) && is_string_content(text))
     }
 }
 
@@ -168,10 +168,10 @@ fn meaningless(part: &[u8]) -> Option<(usize, &[u8])> {
 /// What follows a string or a number.
 fn after_value(bytes: &[u8]) -> Option<&[u8]> {
     if let Some(string) = bytes.strip_prefix(b"\"") {
-        return string_at(string).map(|(_, after)| after);
+        return string_at(string).filter(|(text, _)| is_string_content(text)).map(|(_, after)| after);
     }
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    bytes.get(digits..).filter(|_| digits > 0)
+    bytes.get(digits..).filter(|_| digits == 1 || digits > 1 && !bytes.starts_with(b"0"))
 }
 
 impl std::fmt::Debug for Alike {
@@ -270,6 +270,18 @@ mod tests {
         let names = ["contentBlockDelta", "contentBlockDelta", "validationException", "contentBlockDelta"];
         let (reading, alike) = read(route, &names.map(|name| (Some(name), data.to_owned())));
         assert_eq!((alike, reading.escaped_text(), reading.error.is_some()), (2, b"aaa".as_slice(), true));
+    }
+
+    #[test]
+    fn what_json_does_not_allow_is_left_to_the_dialect() {
+        let route = route(DialectChoice::Auto, &Method::POST, "/model/m/converse-stream");
+        let event = |text: &str, p: &str| {
+            let data = format!(r#"{{"contentBlockIndex":0,"delta":{{"text":"{text}"}},"p":{p}}}"#);
+            (Some("contentBlockDelta"), data)
+        };
+        let texts = ["a", "b", r"\n", "\u{0}", r"\q", r"\u00"].map(|text| event(text, "12"));
+        let paddings = ["7", "0", "07", r#""\x""#, "\"\t\""].map(|padding| event("c", padding));
+        assert_eq!(read(route, &[texts.as_slice(), &paddings].concat()).1, 4);
     }
 
     #[test]

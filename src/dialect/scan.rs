@@ -49,6 +49,22 @@ pub(super) fn string_at(text: &[u8]) -> Option<(&str, &[u8])> {
     }
 }
 
+/// Whether a string may have this between its quotes (RFC 8259, section 7).
+pub(super) fn is_string_content(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    if rest.iter().any(|byte| *byte < 0x20) {
+        return false;
+    }
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        rest = match rest.get(at + 1..).unwrap_or_default() {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => rest,
+            [b'u', a, b, c, d, rest @ ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => rest,
+            _ => return false,
+        };
+    }
+    true
+}
+
 /// Whether an object begins with the field `type` of this value, as the formats with typed events write it.
 pub(super) fn begins_with_type(payload: &[u8], kind: &[u8]) -> bool {
     let rest = payload.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
@@ -81,7 +97,7 @@ pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) 
 mod tests {
     use memchr::memmem::Finder;
 
-    use super::{begins_with_type, keys, string_at, values};
+    use super::{begins_with_type, is_string_content, keys, string_at, values};
 
     #[test]
     fn a_key_is_found_and_the_same_word_as_a_value_or_in_a_text_is_not() {
@@ -104,6 +120,17 @@ mod tests {
         assert_eq!(string_at(b"\""), Some(("", b"".as_slice())));
         for broken in [b"".as_slice(), b"a", b"a\\", b"a\\\"", b"\xff\""] {
             assert_eq!(string_at(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_string_holds_what_serde_json_takes() {
+        for text in
+            ["", "a é", r#"\"\\\/\b\f\n\r\t"#, r"\u00e9\uD800x", "\u{1}", "a\nb", r"\q", r"\", r"\u12g4", r"\u123"]
+        {
+            let quoted = format!("\"{text}\"");
+            let taken = serde_json::from_str::<&serde_json::value::RawValue>(&quoted);
+            assert_eq!(is_string_content(text), taken.is_ok(), "{text:?}");
         }
     }
 
