@@ -143,10 +143,10 @@ impl Alike {
             done = end;
             rest = match hole {
                 Hole::Text(_) => {
-                    let (text, after) = string_at(rest)?;
+                    let (text, _) = string_at(rest)?;
                     found = Some(text);
                     // The quote is among what is the same.
-                    rest.get(text.len()..).filter(|rest| rest.len() == after.len() + 1)?
+                    rest.get(text.len()..)?
                 }
                 _ => after_value(rest)?,
             };

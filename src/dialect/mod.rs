@@ -189,7 +189,8 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         Streams::Events
     }
 
-    /// The request's body with a wish for usage in the stream added, where this format leaves usage out unless asked.
+    /// The request's body with a wish for usage in the stream added, where this format leaves usage out unless asked. The
+    /// body was read by [`Self::read_request`] as one for a stream.
     fn ask_for_usage(&self, _body: &[u8]) -> Option<Vec<u8>> {
         None
     }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use crate::support::{Client, Mock, Reply, World, chat};
+use crate::support::{Client, Mock, Reply, World, chat, until};
 
 fn content(word: &str) -> String {
     format!(
@@ -260,9 +260,9 @@ async fn half_an_upload(world: &World) -> TcpStream {
 async fn a_client_that_breaks_off_its_upload_leaves_one_event() {
     let upstream = Mock::always(Reply::json(200, "{}")).await;
     let world = World::before(&upstream).start().await;
-    for _ in 0..20 {
+    for begun in 1..=20 {
         let client = half_an_upload(&world).await;
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        until("it has begun", async || world.metric("tollgate_spool_numbers_total").await == begun).await;
         drop(client);
     }
     world.events(20).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::support::{Got, Mock, Reply, World};
+use crate::support::{Got, Mock, Reply, World, copy_tree};
 
 const ASK: &str =
     r#"{"model":"claude-demo-1","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Hello there"}]}"#;
@@ -79,6 +79,30 @@ async fn messages_that_follow_one_another_pass_untouched_and_the_last_ones_usage
     let usage = &data["usage"];
     assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(300), &json!(20)), "{data}");
     assert_eq!(data["finish_reasons"], json!(["tool_use", "end_turn"]));
+}
+
+#[tokio::test]
+async fn a_message_that_follows_after_a_while_is_counted_and_the_end_of_the_first_was_safe_before() {
+    for sync in ["process", "disk"] {
+        let gate = Arc::new(Notify::new());
+        let first = [start(3), text("x"), delta("tool_use", 5), STOP.to_owned()].concat();
+        let second = [start(3), text("x"), delta("end_turn", 7), STOP.to_owned()].concat();
+        let upstream = Mock::always(stream().chunk(&first).gate(&gate).chunk(&second).end()).await;
+        let events = format!("events: {{ spool: {{ dir: spool, sync: {sync} }}, file: {{ path: usage.jsonl }} }}");
+        let world = World::before(&upstream).with(&events).start().await;
+        let mut got = ask(&world).await;
+        assert_eq!(read_to(&mut got, STOP).await, first);
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(&world.dir.path().join("spool"), copy.path());
+        let killed = World::events_recovered_from(copy.path()).remove(0)["data"].take();
+        assert_eq!((&killed["usage"]["output_tokens"], &killed["usage"]["source"]), (&json!(5), &json!("provider")));
+        gate.notify_one();
+        assert_eq!(got.text().await, second);
+        let data = world.only_event().await["data"].take();
+        assert_eq!((&data["outcome"], &data["usage"]["output_tokens"]), (&json!("ok"), &json!(7)), "{data}");
+        assert_eq!(data["finish_reasons"], json!(["tool_use", "end_turn"]));
+        assert_eq!(data["delivered"]["bytes"], first.len() + second.len());
+    }
 }
 
 #[tokio::test]

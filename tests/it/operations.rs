@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::support::{Client, Mock, Reply, World, chat};
+use crate::support::{Client, Mock, Reply, World, chat, until};
 
 const EVENT: &str = "data: {\"id\":\"c\",\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
@@ -49,8 +49,9 @@ async fn a_second_signal_cuts_what_still_runs_and_it_is_recorded() {
     let world = World::before(&upstream).start().await;
     let mut got = world.chat(None, &chat(true)).await;
     assert_eq!(got.piece().await.unwrap().unwrap(), EVENT);
-    let begun = tokio::time::Instant::now();
-    let events = world.finish_unless(tokio::time::sleep(Duration::from_millis(100))).await;
+    let (begun, ops) = (tokio::time::Instant::now(), world.ops);
+    let draining = until("the process drains", async || Client::connect(ops).await.get("/readyz").await.status == 503);
+    let events = world.finish_unless(draining).await;
     assert!(begun.elapsed() < Duration::from_secs(15), "the drain time is 25 s");
     assert_eq!(events.len(), 1);
     assert_eq!(

@@ -11,10 +11,8 @@ async fn status(world: &World, key: &str) -> u16 {
 
 /// Waits until a call with this key is answered so.
 async fn until(world: &World, key: &str, wanted: u16) {
-    let deadline = tokio::time::Instant::now() + crate::support::PATIENCE;
-    while status(world, key).await != wanted {
-        assert!(tokio::time::Instant::now() < deadline, "{key} is not answered {wanted}");
-    }
+    let answered = async || status(world, key).await == wanted;
+    crate::support::until(&format!("{key} is answered {wanted}"), answered).await;
 }
 
 #[tokio::test]

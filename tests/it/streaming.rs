@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::support::{Mock, Reply, World, chat, eventually};
+use crate::support::{Mock, Reply, World, chat, copy_tree, eventually};
 
 fn content(word: &str) -> String {
     format!(
@@ -94,59 +94,6 @@ async fn a_killed_process_leaves_what_a_running_answer_had_delivered() {
     got.text().await;
     let event = world.only_event().await;
     assert_eq!((&event["data"]["outcome"], &event["data"]["flags"].as_array().map(Vec::len)), (&"ok".into(), &Some(1)));
-}
-
-/// A message of Anthropic's, from its start to its stop.
-fn message(reason: &str, output: u32) -> String {
-    [
-        r#"{"type":"message_start","message":{"type":"message","model":"m","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}"#.to_owned(),
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}"#.to_owned(),
-        format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}"}},"usage":{{"output_tokens":{output}}}}}"#),
-        r#"{"type":"message_stop"}"#.to_owned(),
-    ]
-    .map(|event| format!("data: {event}\n\n"))
-    .concat()
-}
-
-#[tokio::test]
-async fn a_step_that_follows_the_end_after_a_while_is_counted_and_the_end_was_safe_before() {
-    for sync in ["process", "disk"] {
-        let gate = Arc::new(Notify::new());
-        let (first, second) = (message("tool_use", 5), message("end_turn", 7));
-        let reply = Reply::head(200, "text/event-stream").chunk(&first).gate(&gate).chunk(&second).end();
-        let upstream = Mock::always(reply).await;
-        let events = format!("events: {{ spool: {{ dir: spool, sync: {sync} }}, file: {{ path: usage.jsonl }} }}");
-        let world = World::before(&upstream).with(&events).start().await;
-        let mut client = world.client().await;
-        let mut got = client.post("/v1/messages", None, chat(true)).await;
-        let mut seen = String::new();
-        while seen != first {
-            seen += std::str::from_utf8(&got.piece().await.unwrap().unwrap()).unwrap();
-        }
-        let copy = tempfile::tempdir().unwrap();
-        copy_tree(&world.dir.path().join("spool"), copy.path());
-        let killed = World::events_recovered_from(copy.path()).remove(0)["data"].take();
-        assert_eq!((&killed["usage"]["output_tokens"], &killed["usage"]["source"]), (&5.into(), &"provider".into()));
-        gate.notify_one();
-        assert_eq!(got.text().await, second);
-        let data = world.only_event().await["data"].take();
-        assert_eq!((&data["outcome"], &data["usage"]["output_tokens"]), (&"ok".into(), &7.into()), "{data}");
-        assert_eq!(data["finish_reasons"], serde_json::json!(["tool_use", "end_turn"]));
-        assert_eq!(data["delivered"]["bytes"], first.len() + second.len());
-    }
-}
-
-fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_tree(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[tokio::test]

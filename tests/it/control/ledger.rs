@@ -8,7 +8,7 @@ use tollgate::control::store::{By, Grouping, NewKey, Payer, Store, UsageAsked};
 use tollgate::types::{Budget, KeyId, NanoUsd, Period, Timestamp};
 
 use super::{Api, On, Place, SECRET, on_both};
-use crate::support::{PATIENCE, unset};
+use crate::support::{unset, until};
 
 on_both! {
     replays_and_copies_change_nothing
@@ -126,15 +126,9 @@ async fn without_kafka_the_ledger_reads_the_spool(on: On) {
     }
     let by = vec![Grouping::Key, Grouping::Organization, Grouping::Model];
     let asked = UsageAsked { by, ..UsageAsked::default() };
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    let row = loop {
-        let rows = api.store.usage(&asked).await.unwrap();
-        match rows.first().filter(|row| row.totals.requests == 3) {
-            Some(row) => break row.clone(),
-            None => assert!(tokio::time::Instant::now() < deadline, "{rows:?}"),
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
+    let first = async || api.store.usage(&asked).await.unwrap().into_iter().next();
+    until("all three are counted", async || first().await.is_some_and(|row| row.totals.requests == 3)).await;
+    let row = first().await.unwrap();
     assert_eq!(row.names, ["k", "org_a", "cogvlm-chat-17b"]);
     assert_eq!((row.totals.input_tokens, row.totals.output_tokens, row.totals.cost.0), (300, 240, 2_400_000_000));
     assert_eq!(api.world.metric("tollgate_ledger_events_total{result=\"counted\"}").await, 3);

@@ -8,7 +8,7 @@ use tollgate::types::{Digest, GroupId, KeyId, Pattern};
 
 use super::{Api, On, SECRET, on_both};
 use crate::peers::{PostgresPeer, off_runtime};
-use crate::support::{Client, Got, PATIENCE, World};
+use crate::support::{Client, Got, PATIENCE, World, until};
 
 on_both! {
     a_disabled_key_is_told_of_by_every_control_plane_in_under_two_seconds
@@ -148,11 +148,8 @@ async fn without_its_database_a_process_is_not_ready_and_with_it_again_it_is() {
     let control = format!("control: {{ database: {url:?}, guard_secret: {{ value: {SECRET} }} }}\n");
     let world = World::before(&upstream).with(&control).start().await;
     let ready = async |want: u16| {
-        let deadline = Instant::now() + PATIENCE;
-        while Client::connect(world.ops).await.get("/readyz").await.status != want {
-            assert!(Instant::now() < deadline, "/readyz is not {want}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let is = async || Client::connect(world.ops).await.get("/readyz").await.status == want;
+        until(&format!("/readyz is {want}"), is).await;
     };
     ready(200).await;
     let peer = off_runtime(move || {

@@ -1,7 +1,6 @@
 //! The end of the process, asked for and sudden, with streams under way: none is lost and none appears twice.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -10,7 +9,7 @@ use super::running::{Running, Site};
 use super::topic::Topic;
 use super::{assert_dense, assert_valid, count, distinct};
 use crate::peers::off_runtime;
-use crate::support::{Client, Got, Mock, PATIENCE, Reply, chat};
+use crate::support::{Client, Got, Mock, PATIENCE, Reply, chat, until};
 
 const BEGUN: &str =
     "data: {\"id\":\"c\",\"model\":\"demo-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"}}]}\n\n";
@@ -59,12 +58,7 @@ async fn a_terminated_process_finishes_its_streams_delivers_their_events_and_exi
 
     running.signal("TERM");
     let address = running.address;
-    let refused = async {
-        while tokio::net::TcpStream::connect(address).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, refused).await.expect("nothing new is taken on");
+    until("nothing new is taken on", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
     gate.notify_one();
     assert!(in_flight.text().await.ends_with(DONE), "the stream comes to its end");
     assert_eq!(running.exit_code().await, Some(0));

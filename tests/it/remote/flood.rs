@@ -21,7 +21,10 @@ use super::{ASK, by, key};
 use crate::control::SECRET;
 use crate::peers::Program;
 use crate::soak::upstream::Upstream;
-use crate::support::{Client, until};
+use crate::support::{Client, until, until_within};
+
+/// A million takes its time.
+const PATIENCE_WITH_MANY: Duration = Duration::from_mins(30);
 
 /// Names how many strangers come in place of the small number.
 const COUNT: &str = "TOLLGATE_TEST_FLOOD";
@@ -144,20 +147,11 @@ async fn newcomers(scene: &Scene, count: u64) -> Duration {
     let mut longest = Duration::ZERO;
     for number in 0..NEWCOMERS {
         let share = count * (number as u64 + 1) / (NEWCOMERS as u64 + 2);
-        until_within("the flood goes on", async || scene.asked().await >= share).await;
+        until_within(PATIENCE_WITH_MANY, "the flood goes on", async || scene.asked().await >= share).await;
         let calls = Calls::of(scene.sidecar.address, &format!("new-{number}"), Until::Count(1)).await;
         longest = longest.max(calls.percentile(100));
     }
     longest
-}
-
-/// A million takes its time.
-async fn until_within(what: &str, mut fact: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(30);
-    while !fact().await {
-        assert!(Instant::now() < deadline, "{what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// So many strangers, one after the other: how many were refused, and how many were told to come again.

@@ -11,6 +11,7 @@ pub(crate) use frames::{aws_event, aws_exception};
 pub(crate) use mock::{Asked, Mock, Reply};
 pub(crate) use world::World;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,11 +31,30 @@ pub(crate) async fn eventually<T>(what: &str, mut fact: impl FnMut() -> Option<T
 }
 
 /// As [`eventually`], of a fact that is asked for.
-pub(crate) async fn until(what: &str, mut fact: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+pub(crate) async fn until(what: &str, fact: impl AsyncFnMut() -> bool) {
+    until_within(PATIENCE, what, fact).await;
+}
+
+/// As [`until`], of a fact that takes longer than others.
+pub(crate) async fn until_within(patience: Duration, what: &str, mut fact: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + patience;
     while !fact().await {
-        assert!(tokio::time::Instant::now() < deadline, "{what} did not become true");
+        assert!(tokio::time::Instant::now() < deadline, "{what} did not become true within {patience:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Copies a folder as it is, such as a spool at the moment of a crash.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
