@@ -44,7 +44,8 @@ enum Dial {
 /// What goes over a connection.
 #[derive(Clone)]
 pub(super) enum Speaks {
-    Http1,
+    /// HTTP/1 in clear text, on connections that are watched by what was learnt of the upstream.
+    Http1(Arc<Habit>),
     /// HTTP/1 in clear text, on connections of one request each, which need no watching.
     Http1Once,
     /// HTTP/2 in clear text.
@@ -71,7 +72,7 @@ impl Connector {
         tcp.set_connect_timeout(Some(limit));
         let tcp = |habit| Tcp { dial: tcp, habit };
         let dial = match speaks {
-            Speaks::Http1 => Dial::Clear(tcp(Some(Arc::default()))),
+            Speaks::Http1(habit) => Dial::Clear(tcp(Some(habit))),
             Speaks::Http1Once | Speaks::Http2 => Dial::Clear(tcp(None)),
             Speaks::Tls(tls) => Dial::Tls(HttpsConnector::from((tcp(None), tls))),
         };

@@ -8,14 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::Uri;
 use http::uri::{Authority, Scheme};
-use hyper_util::client::legacy::Client;
+use http::{Request, Response, Uri};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
 use super::connect::{Connector, Speaks};
 use super::error::{ConnectError, UpstreamsError};
+use super::habit::Habit;
 use super::stats::Counters;
 use super::tls::{Offer, Roots};
 use super::upload::Upload;
@@ -46,6 +50,7 @@ pub(super) struct Link {
     pub(super) counters: Arc<Counters>,
     lanes: Vec<Arc<Lane>>,
     connector: Connector,
+    habit: Arc<Habit>,
 }
 
 #[derive(Debug)]
@@ -90,10 +95,11 @@ impl Address {
 impl Link {
     pub(super) fn new(address: Address, counters: Arc<Counters>, roots: &Roots) -> Result<Self, UpstreamsError> {
         let offer = if address.http2 { Offer::Http2 } else { Offer::Both };
+        let habit = Arc::<Habit>::default();
         let speaks = match (address.is_tls(), address.http2) {
             (true, _) => Speaks::Tls(roots.client_config(offer)?),
             (false, true) => Speaks::Http2,
-            (false, false) => Speaks::Http1,
+            (false, false) => Speaks::Http1(Arc::clone(&habit)),
         };
         let alone = if address.is_tls() { Speaks::Tls(roots.client_config(Offer::Http1)?) } else { Speaks::Http1Once };
         let upgrading = Connector::new(alone, address.connect, Arc::clone(&counters));
@@ -110,7 +116,7 @@ impl Link {
             calls: AtomicUsize::new(0),
         };
         let lanes = std::iter::repeat_with(|| Arc::new(lane())).take(lanes).collect();
-        Ok(Self { address, counters, lanes, connector })
+        Ok(Self { address, counters, lanes, connector, habit })
     }
 
     /// Opens a connection outside the pools, and closes it again.
@@ -119,6 +125,25 @@ impl Link {
         let to = Uri::builder().scheme(scheme.clone()).authority(authority.clone()).path_and_query("/").build();
         let to = to.map_err(|error| ConnectError::Unreachable(error.into()))?;
         self.connector.clone().call(to).await.map(drop)
+    }
+
+    /// Sends a request over a connection of the pool. After a streamed answer of an upstream that is suspected to close
+    /// without saying so, the pool lets go of it.
+    pub(super) async fn request(
+        &self,
+        client: &HttpClient,
+        mut request: Request<Upload>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let is_watched = !self.address.is_tls() && !self.address.http2;
+        let suspected = (is_watched && self.habit.is_suspect()).then(|| capture_connection(&mut request));
+        let response = client.request(request).await?;
+        if let Some(connection) = suspected
+            && response.body().size_hint().exact().is_none()
+            && let Some(connected) = &*connection.connection_metadata()
+        {
+            connected.poison();
+        }
+        Ok(response)
     }
 
     /// Begins a call on the first lane with room, or on the emptiest when all are full.

@@ -5,11 +5,14 @@
 //! twice. Three things prove that, and each becomes the error [`Unread`]; everything else stays what it is:
 //!
 //! - The upstream had closed before the first byte was written. The runtime may not have heard of it yet, so the kernel
-//!   is asked, once per request. Where an upstream is suspected to close (see `habit`), it is given the time to.
+//!   is asked, once per request.
 //! - Not all of the request could be written.
 //! - The upstream's close is followed by a reset, which is what a kernel sends when bytes arrive, or lie unread, at a
 //!   socket that was closed. A process that had read the whole request and then closed, or died, leaves no reset behind:
 //!   nothing is written after the request. The reset needs a round trip, so it is waited for.
+//!
+//! What none of them proves is kept from happening: after a streamed answer of an upstream that is suspected to close
+//! (see `habit`) `Link` has the pool let go of the connection.
 //!
 //! Only requests on a connection that was used before are looked at, and only HTTP/1 without TLS: a closing TLS or
 //! HTTP/2 peer is written to once more, so a reset proves nothing there, and HTTP/2 has its own way of saying this.
@@ -34,8 +37,6 @@ use super::habit::{Habit, SETTLING};
 const RESET_WITHIN: Duration = Duration::from_millis(500);
 /// How far apart one looks for a close or a reset. Neither wakes a task reliably.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
-/// A close later than this after the last byte is one of an idle connection.
-const SOON: Duration = Duration::from_secs(1);
 /// How a chunked body ends, which is how answers are streamed; it may come alone.
 const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
@@ -98,10 +99,10 @@ impl Stream {
         self.tcp.nodelay().unwrap_or(false)
     }
 
-    fn poll_may_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn may_write(&mut self) -> io::Result<()> {
         match &mut self.watch {
-            Some(watch) => watch.poll_may_write(&self.tcp, cx),
-            None => Poll::Ready(Ok(())),
+            Some(watch) => watch.may_write(&self.tcp),
+            None => Ok(()),
         }
     }
 
@@ -114,26 +115,17 @@ impl Stream {
 }
 
 impl Watch {
-    /// Before the first byte of a request: not until it is known, as far as it can be, that the upstream will read it.
-    fn poll_may_write(&mut self, tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some((heard, ended)) = self.heard.filter(|_| self.turn != Turn::Written) else {
-            return Poll::Ready(Ok(()));
-        };
-        self.turn = Turn::Begun;
-        loop {
-            if is_closed(tcp) {
-                self.saw_close();
-                return Poll::Ready(Err(Unread::error()));
-            }
-            if ended != Ended::Stream || !self.habit.is_suspect() {
-                return Poll::Ready(Ok(()));
-            }
-            if heard.elapsed() >= SETTLING {
-                self.habit.kept();
-                return Poll::Ready(Ok(()));
-            }
-            ready!(self.poll_pause(cx));
+    /// Before the first byte of a request: whether the upstream is still there to read it.
+    fn may_write(&mut self, tcp: &TcpStream) -> io::Result<()> {
+        if self.turn == Turn::Written || self.heard.is_none() {
+            return Ok(());
         }
+        self.turn = Turn::Begun;
+        if is_closed(tcp) {
+            self.saw_close();
+            return Err(Unread::error());
+        }
+        Ok(())
     }
 
     /// Takes note of a write: one that fails leaves the request incomplete.
@@ -165,8 +157,14 @@ impl Watch {
         }
     }
 
+    /// Whether the connection, used no more, stays open to see what the upstream does with it after a streamed answer.
+    fn is_left_open(&self, tcp: &TcpStream) -> bool {
+        let streamed = matches!((self.turn, self.heard), (Turn::Upstream, Some((_, Ended::Stream))));
+        streamed && self.closed.is_none() && self.habit.is_suspect() && self.habit.watch(tcp)
+    }
+
     fn saw_close(&mut self) {
-        let soon = |(heard, ended): (Instant, Ended)| ended == Ended::Stream && heard.elapsed() < SOON;
+        let soon = |(heard, ended): (Instant, Ended)| ended == Ended::Stream && heard.elapsed() < SETTLING;
         if self.closed.is_none() && self.heard.is_some_and(soon) {
             self.habit.closed();
         }
@@ -221,7 +219,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_may_write(cx))?;
+        self.may_write()?;
         let written = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf));
         Poll::Ready(self.wrote(written))
     }
@@ -231,7 +229,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_may_write(cx))?;
+        self.may_write()?;
         let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs));
         Poll::Ready(self.wrote(written))
     }
@@ -245,6 +243,9 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.watch.as_ref().is_some_and(|watch| watch.is_left_open(&self.tcp)) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }

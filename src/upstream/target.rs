@@ -149,7 +149,7 @@ impl Target {
         let request = self.request(outbound)?;
         let progress = request.body().progress();
         let left = self.timeouts.first_byte.saturating_sub(begun.elapsed());
-        match tokio::time::timeout(left, client.request(request)).await {
+        match tokio::time::timeout(left, self.link.request(client, request)).await {
             Ok(Ok(response)) => Ok((response, progress)),
             Ok(Err(error)) => Err(failure(error, progress.stage(), limit)),
             Err(_) => Err(late(progress.stage())),

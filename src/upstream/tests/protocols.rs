@@ -161,7 +161,7 @@ async fn connections_send_small_writes_at_once() {
     let (listener, url) = listen().await;
     let config = config(&url);
     let counters = Arc::new(Counters::new("up".into()));
-    let mut connector = Connector::new(Speaks::Http1, config.timeouts.connect, counters);
+    let mut connector = Connector::new(Speaks::Http1(Arc::default()), config.timeouts.connect, counters);
     let MaybeHttpsStream::Http(stream) = connector.call(config.url).await.unwrap() else {
         panic!("no TLS was asked for");
     };

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{
     EMPTY_OK, config, counted, data, frames, head, listen, only, outbound, read_all, read_request, reset, serve, whole,
 };
+use crate::upstream::habit::SETTLING;
 use crate::upstream::{Cause, Failure, OutboundBody, Step, Target, Upstreams};
 
 const SECOND: &str = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecond";
@@ -34,12 +35,16 @@ async fn second(target: &Target, head: &Parts, upstream: impl Future<Output = ()
     tokio::time::timeout(Duration::from_secs(5), both).await.expect("the call goes over a new connection")
 }
 
-/// Takes the call on a new connection, answers it, and says what it read.
-async fn take_again(listener: &TcpListener) {
-    let (mut stream, _) = listener.accept().await.unwrap();
-    let seen = read_request(&mut stream).await;
+/// Takes the call on a new connection and answers it.
+async fn take_anew(listener: &TcpListener) -> TcpStream {
+    let (seen, stream) = serve(listener, SECOND).await;
     assert_eq!((seen.line.as_str(), seen.body.as_str()), ("POST /second HTTP/1.1", r#"{"model":"m"}"#));
-    stream.write_all(SECOND.as_bytes()).await.unwrap();
+    stream
+}
+
+/// The same, and the connection serves no other call.
+async fn take_again(listener: &TcpListener) {
+    let mut stream = take_anew(listener).await;
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0, "and nothing follows");
 }
 
@@ -126,35 +131,56 @@ async fn streamed(target: &Target, stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn an_upstream_that_closes_a_moment_after_a_stream_is_given_the_time_and_gets_the_call_anew() {
+async fn a_call_is_never_sent_to_an_upstream_that_is_about_to_close_after_a_stream_however_slow_it_is() {
     let (upstreams, target, listener, mut stream) = used().await;
     streamed(&target, &mut stream).await;
-    let upstream = async {
-        // As llama.cpp does: what came since the last chunk is read and thrown away, and no reset tells of it.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        shutdown(stream.as_fd(), Shutdown::Write).unwrap();
-        let mut thrown = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_millis(20), stream.read_to_end(&mut thrown)).await;
-        assert_eq!(thrown, b"", "the call was not sent to one who throws it away");
-        drop(stream);
-        take_again(&listener).await;
-    };
     let head = head("POST", "/second", &[]);
-    assert_eq!(second(&target, &head, upstream).await.unwrap(), "second");
-    assert_eq!((counted(&upstreams).resent, counted(&upstreams).resets), (1, 0));
+    let upstream = async {
+        // As llama.cpp does: what came since the last chunk is read and thrown away, and no reset tells of it. It is as
+        // slow about it as can be: the call has been answered elsewhere.
+        let _other = take_anew(&listener).await;
+        let mut thrown = Vec::new();
+        let _ = tokio::time::timeout(SETTLING / 2, stream.read_to_end(&mut thrown)).await;
+        assert_eq!(thrown, b"", "the call was not sent to one who throws it away");
+    };
+    let answered = second(&target, &head, upstream).await;
+    assert_eq!(answered.unwrap(), "second");
+    assert_eq!((counted(&upstreams).connections_opened, counted(&upstreams).resent), (2, 0));
+}
+
+/// Plays one streamed call on a connection of its own, and yields that.
+async fn streamed_anew(target: &Target, listener: &TcpListener) -> TcpStream {
+    let head = head("POST", "/", &[]);
+    let (answer, (_, stream)) = tokio::join!(target.send(whole(&head, "{}")), serve(listener, STREAM));
+    assert_eq!(read_all(answer.unwrap()).await.unwrap().0, "a");
+    stream
 }
 
 #[tokio::test]
-async fn an_upstream_that_keeps_its_connections_after_streams_is_waited_for_once() {
-    let (upstreams, target, _listener, mut stream) = used().await;
-    streamed(&target, &mut stream).await;
+async fn an_upstream_that_keeps_its_connections_after_streams_is_believed_when_one_was_seen() {
+    let (upstreams, target, listener, mut stream) = used().await;
     streamed(&target, &mut stream).await;
     let begun = std::time::Instant::now();
+    let kept = stream.read(&mut [0; 1]).await;
+    assert_eq!(kept.unwrap(), 0, "and then we close it");
+    assert!(begun.elapsed() >= SETTLING * 9 / 10, "it is looked at for that long: {:?}", begun.elapsed());
+
+    let mut stream = streamed_anew(&target, &listener).await;
     for _ in 0..10 {
         streamed(&target, &mut stream).await;
     }
-    assert!(begun.elapsed() < crate::upstream::habit::SETTLING, "it has been seen to keep one");
-    assert_eq!((counted(&upstreams).connections_opened, counted(&upstreams).resent), (1, 0));
+    assert_eq!((counted(&upstreams).connections_opened, counted(&upstreams).resent), (2, 0));
+}
+
+#[tokio::test]
+async fn an_upstream_that_closes_after_streams_is_called_over_a_new_connection_each_time() {
+    let (upstreams, target, listener, mut stream) = used().await;
+    streamed(&target, &mut stream).await;
+    drop(stream);
+    for _ in 0..10 {
+        drop(streamed_anew(&target, &listener).await);
+    }
+    assert_eq!((counted(&upstreams).connections_opened, counted(&upstreams).resent), (11, 0));
 }
 
 #[tokio::test]
