@@ -7,7 +7,6 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput};
 use http::Method;
 use tollgate::config::DialectChoice;
-use tollgate::dialect::openai::is_usage_only_chunk;
 use tollgate::dialect::{Reading, route};
 use tollgate::meter::framing::Sse;
 
@@ -50,7 +49,6 @@ fn read(chunks: &[Vec<u8>]) -> Reading {
     for chunk in chunks {
         sse.feed(chunk, &mut |event| {
             route.read(event.payload(), &mut reading);
-            black_box(is_usage_only_chunk(event.data));
         });
     }
     reading

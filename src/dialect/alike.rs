@@ -9,7 +9,7 @@
 //! It gives up on a stream whose events are not alike, so that remembering in vain costs little, too.
 
 use super::Payload;
-use super::scan::{is_string_content, string_at};
+use super::scan::content_at;
 
 /// Longer events are not remembered: of these the text is most.
 const LONGEST: usize = 1024;
@@ -60,7 +60,7 @@ struct Noted {
 
 impl Alike {
     /// The text of an event that is like the one that was remembered.
-    pub(super) fn text<'a>(&mut self, payload: Payload<'a>) -> Option<&'a str> {
+    pub(super) fn text<'a>(&mut self, payload: Payload<'a>) -> Option<&'a [u8]> {
         if !self.known {
             return None;
         }
@@ -132,7 +132,7 @@ impl Alike {
         Some(())
     }
 
-    fn compare<'a>(&self, payload: Payload<'a>) -> Option<&'a str> {
+    fn compare<'a>(&self, payload: Payload<'a>) -> Option<&'a [u8]> {
         if payload.name != self.name.as_deref() {
             return None;
         }
@@ -143,7 +143,7 @@ impl Alike {
             done = end;
             rest = match hole {
                 Hole::Text(_) => {
-                    let (text, _) = string_at(rest)?;
+                    let (text, _) = content_at(rest)?;
                     found = Some(text);
                     // The quote is among what is the same.
                     rest.get(text.len()..)?
@@ -152,7 +152,7 @@ impl Alike {
             };
         }
         // Without any text a dialect may look for it elsewhere.
-        found.filter(|text| !text.is_empty() && self.same.get(done..) == Some(rest) && is_string_content(text))
+        found.filter(|text| !text.is_empty() && self.same.get(done..) == Some(rest))
     }
 }
 
@@ -168,7 +168,7 @@ fn meaningless(part: &[u8]) -> Option<(usize, &[u8])> {
 /// What follows a string or a number.
 fn after_value(bytes: &[u8]) -> Option<&[u8]> {
     if let Some(string) = bytes.strip_prefix(b"\"") {
-        return string_at(string).filter(|(text, _)| is_string_content(text)).map(|(_, after)| after);
+        return content_at(string).map(|(_, after)| after);
     }
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     bytes.get(digits..).filter(|_| digits == 1 || digits > 1 && !bytes.starts_with(b"0"))

@@ -27,6 +27,8 @@ pub struct Reading {
     pub finish_reasons: Vec<String>,
     /// Whether the last payload carried generated content: text, reasoning or tool arguments.
     pub had_content: bool,
+    /// Whether the last payload was the extra one that asking for usage brings: usage, and nothing of an answer.
+    pub usage_alone: bool,
     /// The code of an error that the answer carries in its body.
     pub error: Option<String>,
     /// Whether the stream said that it is done.
@@ -42,6 +44,8 @@ pub struct Reading {
     /// The answer repeats the usage of another request.
     pub repeated: bool,
     counts: Counts,
+    /// The counts are those of a server about itself, which a usage object replaces.
+    provisional: bool,
     raw: Option<Box<RawValue>>,
     text: Text,
     flags: Flags,
@@ -164,21 +168,21 @@ impl Reading {
         if !escaped.is_empty() {
             self.had_content = true;
             self.alike.noted(escaped);
-            self.append(escaped);
+            self.append(escaped.as_bytes());
         }
     }
 
     /// Notes generated text that does not count as content by itself, such as a tool's name.
     pub(super) fn side_text(&mut self, escaped: &str) {
         self.alike.noted_more();
-        self.append(escaped);
+        self.append(escaped.as_bytes());
     }
 
-    fn append(&mut self, escaped: &str) {
+    fn append(&mut self, escaped: &[u8]) {
         self.text.seen += escaped.len() as u64;
         let room = TEXT_MAX - self.text.escaped.len();
         let kept = escaped.len().min(room);
-        self.text.escaped.extend_from_slice(escaped.as_bytes().get(..kept).unwrap_or_default());
+        self.text.escaped.extend_from_slice(escaped.get(..kept).unwrap_or_default());
         if kept < escaped.len() {
             self.flags.insert(Flags::TEXT_TRUNCATED);
         }
@@ -211,6 +215,19 @@ impl Reading {
         self.text.seen == self.text.before_item
     }
 
+    /// Whether a server's own numbers matter, for want of a usage object.
+    pub(super) fn wants_timings(&self) -> bool {
+        self.provisional || !self.has_usage()
+    }
+
+    /// Notes a server's own numbers, as [`Self::reported`] does, until a usage object comes.
+    pub(super) fn timed(&mut self, counts: &Counts, raw: &RawValue) {
+        if self.wants_timings() {
+            self.reported(counts, raw);
+            self.provisional = true;
+        }
+    }
+
     /// Notes a usage object: its numbers, and itself without insignificant whitespace.
     pub(super) fn reported(&mut self, counts: &Counts, raw: &RawValue) {
         self.alike.noted_more();
@@ -218,6 +235,7 @@ impl Reading {
             return;
         }
         self.counts.update(counts);
+        self.provisional = false;
         self.raw = one_line(raw).filter(|raw| raw.get().len() <= RAW_MAX);
         if self.raw.is_none() {
             self.flag(Flags::RAW_OMITTED);

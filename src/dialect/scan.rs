@@ -49,6 +49,23 @@ pub(super) fn string_at(text: &[u8]) -> Option<(&str, &[u8])> {
     }
 }
 
+/// As [`string_at`], but only what JSON allows in a string, and quickly where no byte of it is special.
+pub(super) fn content_at(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (string, rest) = text.split_at_checked(memchr::memchr2(b'"', b'\\', text)?)?;
+    if let Some(rest) = rest.strip_prefix(b"\"")
+        && is_printable(string)
+    {
+        return Some((string, rest));
+    }
+    let (string, rest) = string_at(text)?;
+    is_string_content(string).then_some((string.as_bytes(), rest))
+}
+
+/// Whether all of it is ASCII that stands for itself. Without an early end, so that several bytes are looked at at once.
+fn is_printable(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & (b' '..0x7f).contains(byte))
+}
+
 /// Whether a string may have this between its quotes (RFC 8259, section 7).
 pub(super) fn is_string_content(text: &str) -> bool {
     let mut rest = text.as_bytes();
@@ -97,7 +114,7 @@ pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) 
 mod tests {
     use memchr::memmem::Finder;
 
-    use super::{begins_with_type, is_string_content, keys, string_at, values};
+    use super::{begins_with_type, content_at, is_string_content, keys, string_at, values};
 
     #[test]
     fn a_key_is_found_and_the_same_word_as_a_value_or_in_a_text_is_not() {
@@ -131,6 +148,8 @@ mod tests {
             let quoted = format!("\"{text}\"");
             let taken = serde_json::from_str::<&serde_json::value::RawValue>(&quoted);
             assert_eq!(is_string_content(text), taken.is_ok(), "{text:?}");
+            let content = content_at(&quoted.as_bytes()[1..]);
+            assert_eq!(content, taken.is_ok().then_some((text.as_bytes(), b"".as_slice())), "{text:?}");
         }
     }
 

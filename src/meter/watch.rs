@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::draft::Draft;
 use super::framing::{Cutter, Encoded, Framing, Inflate, Stop};
 use super::hide::{Hide, Span};
-use crate::dialect::{Flags, Streams, openai};
+use crate::dialect::{Flags, Streams};
 
 /// The watcher of one answer.
 #[derive(Debug)]
@@ -142,8 +142,7 @@ impl Watch {
             route.read(event.payload(), reading);
             let mut span = Span { start: event.start, end: event.end, hidden: false };
             if let Some(hide) = hide {
-                // What carries content is not the usage chunk: no need to look twice.
-                span.hidden = !reading.had_content && hide.may_take(span) && openai::is_usage_only_chunk(event.data);
+                span.hidden = reading.usage_alone && !reading.had_content && hide.may_take(span);
                 spans.push(span);
             }
             delivered.frames += u64::from(!span.hidden);
@@ -232,7 +231,7 @@ fn read_last(stream: &mut Cutter, hide: Option<&Hide>, (draft, close): (&mut Dra
         }
         route.dialect.read_answer(event.payload(), reading);
         let place = Span { start: None, end: 0, hidden: false };
-        hidden = hide.is_some_and(|hide| hide.may_take(place)) && openai::is_usage_only_chunk(event.data);
+        hidden = reading.usage_alone && hide.is_some_and(|hide| hide.may_take(place));
         delivered.frames += u64::from(!hidden);
         if reading.had_content {
             delivered.content_frames += 1;

@@ -5,6 +5,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::splice::is_empty_within;
 use super::usage::{Timings, UsageObject};
 use crate::dialect::scan::{Raw, part, string, unquoted};
 use crate::dialect::{Flags, Reading, lenient};
@@ -126,9 +127,12 @@ fn take(answer: &Answer<'_>, reading: &mut Reading) {
     let in_groq = groq.as_ref().and_then(|groq| groq.usage);
     if let Some(raw) = answer.usage.or(in_groq).or(in_choice) {
         take_usage(raw, reading);
-    } else if let Some(raw) = answer.timings.filter(|_| !reading.has_usage()) {
+    } else if let Some(raw) = answer.timings.filter(|_| reading.wants_timings()) {
         take_timings(raw, reading);
     }
+    let nothing = answer.choices.is_some_and(|choices| is_empty_within(choices.get()));
+    let asked_for = nothing && answer.error.is_none();
+    reading.usage_alone = asked_for && answer.usage.is_some_and(|usage| usage.get().starts_with('{'));
     if let Some(raw) = answer.error.or(groq.and_then(|groq| groq.error)) {
         reading.failed(error_code(raw));
     }
@@ -153,7 +157,7 @@ pub(super) fn take_usage(raw: &RawValue, reading: &mut Reading) {
 /// llama.cpp's own numbers, for a stream that was not asked for usage.
 fn take_timings(raw: &RawValue, reading: &mut Reading) {
     if let Some(timings) = lenient::inner_object::<Timings>(raw) {
-        reading.reported(&timings.counts(), raw);
+        reading.timed(&timings.counts(), raw);
     }
 }
 

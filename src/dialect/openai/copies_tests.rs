@@ -148,6 +148,33 @@ fn llama_cpp_has_numbers_of_its_own_that_count_where_usage_is_missing() {
 }
 
 #[test]
+fn llama_cpps_numbers_are_found_in_the_last_piece_of_a_stream_and_in_each_that_has_them() {
+    let piece = |text: &str, rest: &str| {
+        format!(
+            r#"{{"choices":[{{"finish_reason":null,"index":0,"delta":{{"content":"{text}"}}}}],"model":"gpt-oss"{rest}}}"#
+        )
+    };
+    let last = |rest: &str| {
+        format!(r#"{{"choices":[{{"finish_reason":"stop","index":0,"delta":{{}}}}],"model":"gpt-oss"{rest}}}"#)
+    };
+    let timings = |predicted: u64| {
+        format!(
+            r#","timings":{{"cache_n":2,"prompt_n":1,"prompt_ms":30.9,"predicted_n":{predicted},"predicted_ms":66.0}}"#
+        )
+    };
+    let numbers_of = |events: &[String]| numbers(&read(&events.iter().map(String::as_str).collect::<Vec<_>>()));
+
+    let at_the_end = [piece("a", ""), piece("b", ""), piece("c", ""), last(&timings(3))];
+    assert_eq!(numbers_of(&at_the_end), (Some(3), Some(3), Some(6), Some(2), None));
+    let with_each = [piece("a", &timings(1)), piece("b", &timings(2)), piece("c", &timings(3))];
+    assert_eq!(numbers_of(&with_each), (Some(3), Some(3), Some(6), Some(2), None));
+    let usage =
+        r#"{"choices":[],"model":"gpt-oss","usage":{"completion_tokens":4,"prompt_tokens":3,"total_tokens":7}}"#;
+    let then_usage = [piece("a", &timings(1)), usage.to_owned(), last(&timings(9))];
+    assert_eq!(numbers_of(&then_usage), (Some(3), Some(4), Some(7), Some(2), None));
+}
+
+#[test]
 fn mistral_thinks_in_a_list_and_hears_in_seconds() {
     let chunk = r#"{"id":"m","model":"magistral","choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[
         {"type":"text","text":"hm"}]}]},"finish_reason":null}]}"#;

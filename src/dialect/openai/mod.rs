@@ -29,7 +29,6 @@ use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route};
 use media::Media;
 use responses::Responses;
 
-pub use splice::is_usage_only_chunk;
 pub(super) use usage::UsageObject;
 
 /// Which of its operations a path (without slash at its end) names, under any prefix: gateways and Azure put theirs in
@@ -110,7 +109,7 @@ impl Dialect for OpenAi {
     }
 
     fn read_answer(&self, payload: Payload<'_>, reading: &mut Reading) {
-        reading.had_content = false;
+        (reading.had_content, reading.usage_alone) = (false, false);
         let payload = payload.data.trim_ascii();
         // The SDKs stop at anything that begins so.
         if payload.starts_with(b"[DONE]") {

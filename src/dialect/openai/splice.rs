@@ -1,4 +1,4 @@
-//! Asks for usage in a stream, and recognises the extra chunk that the asking brings.
+//! Asks for usage in a stream.
 //!
 //! The request is never written anew: bytes are put into the client's own JSON and every other byte stays as it was.
 //! Whatever is not plainly safe is left alone, and the request goes as the client sent it.
@@ -27,16 +27,6 @@ struct Request<'a> {
 struct StreamOptions<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::present")]
     include_usage: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow, default)]
-    choices: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
 }
 
 /// The request with `stream_options.include_usage` set; `None` when it is no stream, asks already, or cannot be changed
@@ -69,19 +59,6 @@ fn is_plain(body: &[u8]) -> bool {
     let mut stream = values(&STREAM, body);
     let streams = stream.next().is_some_and(|value| value.starts_with(b"true")) && stream.next().is_none();
     streams && ODD.iter().all(|odd| odd.find(body).is_none())
-}
-
-/// Whether a chunk is the extra one: no choices at all, and usage.
-pub fn is_usage_only_chunk(data: &[u8]) -> bool {
-    static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
-    static CONTENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
-    // Almost every chunk has a choice, and a choice has a finish reason, if only `null`.
-    if USAGE.find(data).is_none() || CONTENT.find(data).is_some() {
-        return false;
-    }
-    let Some(chunk) = lenient::whole_object::<Chunk<'_>>(data) else { return false };
-    let no_choices = chunk.choices.is_some_and(|choices| is_empty_within(choices.get()));
-    no_choices && chunk.usage.is_some_and(|usage| usage.get().starts_with('{')) && chunk.error.is_none()
 }
 
 fn set_include_usage(body: &[u8], options: &RawValue) -> Option<Vec<u8>> {
@@ -125,14 +102,14 @@ fn position(body: &[u8], value: &RawValue) -> Option<usize> {
 }
 
 /// Whether only whitespace stands between the brackets of a list or object.
-fn is_empty_within(json: &str) -> bool {
+pub(super) fn is_empty_within(json: &str) -> bool {
     let within = json.strip_prefix(['[', '{']).and_then(|json| json.strip_suffix([']', '}']));
     within.is_some_and(|within| within.trim_ascii().is_empty())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ask_for_usage, is_usage_only_chunk};
+    use super::ask_for_usage;
 
     fn asked(body: &str) -> Option<String> {
         ask_for_usage(body.as_bytes()).map(|body| String::from_utf8(body).unwrap())
@@ -195,25 +172,6 @@ mod tests {
         ];
         for body in cases {
             assert_eq!(asked(body), None, "{body}");
-        }
-    }
-
-    #[test]
-    fn only_a_chunk_without_choices_and_with_usage_is_the_extra_one() {
-        let cases = [
-            (r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, true),
-            (r#"{"choices": [ ], "usage" : {}}"#, true),
-            (r#"{"choices":[],"usage":null}"#, false),
-            (r#"{"choices":[]}"#, false),
-            (r#"{"usage":{"prompt_tokens":1}}"#, false),
-            (r#"{"choices":null,"usage":{"prompt_tokens":1}}"#, false),
-            (r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}"#, false),
-            (r#"{"choices":[],"usage":{"prompt_tokens":1},"error":{"code":"x"}}"#, false),
-            ("[DONE]", false),
-            ("\"usage\"", false),
-        ];
-        for (chunk, want) in cases {
-            assert_eq!(is_usage_only_chunk(chunk.as_bytes()), want, "{chunk}");
         }
     }
 }

@@ -1,4 +1,5 @@
-use super::OpenAi;
+use super::{OpenAi, answer};
+use crate::dialect::lenient::PARSED;
 use crate::dialect::{Ask, AskError, Dialect, Flags, Reading};
 
 fn ask(body: &str) -> Result<Ask, AskError> {
@@ -117,13 +118,52 @@ fn a_glance_gathers_the_same_text_as_a_full_parse() {
         r#"{"content":"\ude00 \"delta\":{\"content\":\"no\"}"}"#,
     ];
     let chunks: Vec<_> = deltas.map(chunk).into();
-    // Without a known model nothing is read at a glance.
-    let parsed: Vec<_> = chunks.iter().map(|chunk| chunk.replace(r#""model":"m","#, "")).collect();
     let glanced = read(&chunks.iter().map(String::as_str).collect::<Vec<_>>());
-    let parsed = read(&parsed.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(text(&glanced), text(&parsed));
+    let mut parsed = Reading::default();
+    for chunk in &chunks {
+        answer::read(chunk.as_bytes(), &mut parsed);
+    }
+    assert_eq!((text(&glanced), &glanced.model_served), (text(&parsed), &parsed.model_served));
     let want = r#"a\"b\ncf{\"x\":1}2\ud83d\ude00 \"delta\":{\"content\":\"no\"}"#;
     assert_eq!(text(&glanced), want);
+}
+
+#[test]
+fn the_model_is_found_at_a_glance_where_there_is_no_doubt_which_it_is() {
+    let with = |model: &str| chunk(r#"{"role":"assistant","content":"a"}"#).replace(r#""model":"m""#, model);
+    for (model, parses) in [
+        (r#""model":"m""#, 0),
+        (r#""model" : "m""#, 0),
+        (r#""other":{"model":"x"},"model":"m""#, 1),
+        (r#""model":"\u006d""#, 1),
+    ] {
+        let before = PARSED.get();
+        let reading = read(&[&with(model)]);
+        assert_eq!((reading.model_served.as_deref(), PARSED.get() - before), (Some("m"), parses), "{model}");
+        assert_eq!((text(&reading), reading.had_content, reading.flags()), ("a", true, Flags::default()), "{model}");
+    }
+    assert_eq!(read(&[&with(r#""model":"""#), &with(r#""model":"m""#)]).model_served.as_deref(), Some("m"));
+    assert_eq!(read(&[&with(r#""x":1"#)]).model_served, None);
+}
+
+#[test]
+fn only_a_chunk_without_choices_and_with_usage_is_the_one_that_was_asked_for() {
+    let cases = [
+        (r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, true),
+        (r#"{"choices": [ ], "usage" : {}}"#, true),
+        (r#"{"choices":[],"usage":null}"#, false),
+        (r#"{"choices":[]}"#, false),
+        (r#"{"usage":{"prompt_tokens":1}}"#, false),
+        (r#"{"choices":null,"usage":{"prompt_tokens":1}}"#, false),
+        (r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}"#, false),
+        (r#"{"choices":[],"usage":{"prompt_tokens":1},"error":{"code":"x"}}"#, false),
+        ("[DONE]", false),
+        ("\"usage\"", false),
+    ];
+    for (chunk, want) in cases {
+        assert_eq!(read(&[chunk]).usage_alone, want, "{chunk}");
+        assert!(!read(&[chunk, "[DONE]"]).usage_alone, "it is about the last payload only");
+    }
 }
 
 #[test]

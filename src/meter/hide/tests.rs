@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use http::Method;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::{Hide, Span};
-use crate::dialect::openai::is_usage_only_chunk;
+use crate::config::DialectChoice;
+use crate::dialect::{Reading, route};
 use crate::meter::framing::Sse;
 
 /// A transcript, and what of it the client may see.
@@ -67,6 +69,13 @@ fn transcript() -> impl Strategy<Value = Transcript> {
     })
 }
 
+/// Whether an event is read as the extra one.
+fn is_usage_alone(event: &[u8]) -> bool {
+    let (route, mut reading) = (route(DialectChoice::Auto, &Method::POST, "/v1/chat/completions"), Reading::default());
+    route.dialect.read_answer(event.into(), &mut reading);
+    reading.usage_alone
+}
+
 /// What a watcher does with a hide, without the rest of it.
 fn hidden_from(chunks: &[Bytes]) -> Vec<u8> {
     let (mut sse, mut hide, mut out) = (Sse::default(), Hide::default(), VecDeque::new());
@@ -74,13 +83,13 @@ fn hidden_from(chunks: &[Bytes]) -> Vec<u8> {
         let mut spans = Vec::new();
         sse.feed(chunk, &mut |event| {
             let span = Span { start: event.start, end: event.end, hidden: false };
-            spans.push(Span { hidden: hide.may_take(span) && is_usage_only_chunk(event.data), ..span });
+            spans.push(Span { hidden: hide.may_take(span) && is_usage_alone(event.data), ..span });
         });
         hide.pass(chunk, (&spans, sse.pending()), &mut out);
     }
     let mut last_hidden = false;
     let rest = Span { start: None, end: 0, hidden: false };
-    sse.finish(&mut |event| last_hidden = hide.may_take(rest) && is_usage_only_chunk(event.data));
+    sse.finish(&mut |event| last_hidden = hide.may_take(rest) && is_usage_alone(event.data));
     if last_hidden {
         hide.forget();
     }
