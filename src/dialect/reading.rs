@@ -5,7 +5,7 @@
 
 use serde_json::value::RawValue;
 
-use super::alike::Alike;
+use super::alike::{Alike, Differs, Numbers};
 use super::{Counts, Flags, Payload};
 use crate::types::{NanoUsd, Usage};
 
@@ -47,6 +47,8 @@ pub struct Reading {
     /// The counts are those of a server about itself, which a usage object replaces.
     provisional: bool,
     raw: Option<Box<RawValue>>,
+    /// The usage object of an event that was only compared, in place of `raw`.
+    compared_raw: Vec<u8>,
     text: Text,
     flags: Flags,
     alike: Alike,
@@ -75,12 +77,13 @@ impl Reading {
             return None;
         }
         let (usage, _) = self.counts.settle();
-        Some(Usage { raw: self.raw.clone(), ..usage })
+        Some(Usage { raw: self.compared().or_else(|| self.raw.clone()), ..usage })
     }
 
     /// As [`Self::usage`], at the end: hands over the provider's own object instead of copying it.
     pub fn take_usage(&mut self) -> Option<Usage> {
-        let raw = self.raw.take();
+        let raw = self.compared().or(self.raw.take());
+        self.compared_raw.clear();
         self.usage().map(|usage| Usage { raw, ..usage })
     }
 
@@ -121,10 +124,20 @@ impl Reading {
 
     /// Takes the text of an event that is like one before; whether it is.
     pub(super) fn is_alike(&mut self, payload: Payload<'_>) -> bool {
-        let Some(text) = self.alike.text(payload) else { return false };
+        let Some(Differs { text, usage }) = self.alike.find(payload) else { return false };
         self.had_content = true;
         self.append(text);
+        if let Some((counts, raw)) = usage.filter(|(counts, _)| !counts.is_empty()) {
+            self.counts.update(&counts);
+            self.compared_raw.clear();
+            self.compared_raw.extend_from_slice(raw);
+        }
         true
+    }
+
+    fn compared(&self) -> Option<Box<RawValue>> {
+        let raw = std::str::from_utf8(&self.compared_raw).ok().filter(|raw| !raw.is_empty())?;
+        one_line(serde_json::from_str(raw).ok()?)
     }
 
     /// Has an event read, and remembers it where others may be like it.
@@ -137,21 +150,25 @@ impl Reading {
     /// Of the payload at hand nothing matters but the content that was noted, nor would of another that has the same
     /// bytes around another text.
     pub(super) fn nothing_else(&mut self) {
-        self.alike.nothing_else();
+        self.alike.nothing_else(None);
+    }
+
+    /// The same, but that the numbers of its usage, which have these names, may be others.
+    pub(super) fn nothing_but_usage(&mut self, numbers: &'static Numbers) {
+        self.alike.nothing_else(Some(numbers));
     }
 
     /// Notes the model's name.
     pub(super) fn served(&mut self, model: Option<String>) {
+        let Some(model) = model else { return };
         self.alike.noted_more();
-        if self.model_served.is_none() {
-            self.model_served = model.map(shortened);
-        }
+        self.model_served.get_or_insert_with(|| shortened(model));
     }
 
     /// Notes a finish reason.
     pub(super) fn finished(&mut self, reason: Option<String>) {
-        self.alike.noted_more();
         let Some(reason) = reason.map(shortened) else { return };
+        self.alike.noted_more();
         if self.finish_reasons.last() != Some(&reason) && self.finish_reasons.len() < REASONS_MAX {
             self.finish_reasons.push(reason);
         }
@@ -230,12 +247,13 @@ impl Reading {
 
     /// Notes a usage object: its numbers, and itself without insignificant whitespace.
     pub(super) fn reported(&mut self, counts: &Counts, raw: &RawValue) {
-        self.alike.noted_more();
+        self.alike.noted_usage(raw.get(), counts);
         if counts.is_empty() {
             return;
         }
         self.counts.update(counts);
         self.provisional = false;
+        self.compared_raw.clear();
         self.raw = one_line(raw).filter(|raw| raw.get().len() <= RAW_MAX);
         if self.raw.is_none() {
             self.flag(Flags::RAW_OMITTED);

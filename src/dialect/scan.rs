@@ -61,9 +61,17 @@ pub(super) fn content_at(text: &[u8]) -> Option<(&[u8], &[u8])> {
     is_string_content(string).then_some((string.as_bytes(), rest))
 }
 
-/// Whether all of it is ASCII that stands for itself. Without an early end, so that several bytes are looked at at once.
+/// Whether all of it is ASCII and no control character. It may say no to what is both, never yes to what is not.
 fn is_printable(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |all, byte| all & (b' '..0x7f).contains(byte))
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const SPACES: u64 = 0x2020_2020_2020_2020;
+    // Eight at a time: where a byte has its highest bit, or is less than a space and so borrows it, that bit is left.
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let odd = eights.iter().fold(0, |odd, eight| {
+        let eight = u64::from_le_bytes(*eight);
+        odd | eight | eight.wrapping_sub(SPACES)
+    });
+    odd & HIGH == 0 && rest.iter().all(|byte| (b' '..0x80).contains(byte))
 }
 
 /// Whether a string may have this between its quotes (RFC 8259, section 7).
@@ -114,7 +122,7 @@ pub(super) fn part<'a, T: Deserialize<'a>>(raw: Raw<'a>, reading: &mut Reading) 
 mod tests {
     use memchr::memmem::Finder;
 
-    use super::{begins_with_type, content_at, is_string_content, keys, string_at, values};
+    use super::{begins_with_type, content_at, is_printable, is_string_content, keys, string_at, values};
 
     #[test]
     fn a_key_is_found_and_the_same_word_as_a_value_or_in_a_text_is_not() {
@@ -150,6 +158,19 @@ mod tests {
             assert_eq!(is_string_content(text), taken.is_ok(), "{text:?}");
             let content = content_at(&quoted.as_bytes()[1..]);
             assert_eq!(content, taken.is_ok().then_some((text.as_bytes(), b"".as_slice())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_control_character_and_nothing_beyond_ascii_is_taken_for_printable() {
+        for byte in 0..=u8::MAX {
+            for at in 0..17 {
+                let mut text = [b'a'; 17];
+                text[at] = byte;
+                let ascii = (b' '..0x80).contains(&byte);
+                assert!(!is_printable(&text) || ascii, "{byte} at {at}");
+                assert_eq!(is_printable(&text), ascii, "{byte} at {at}: one alone is never mistaken");
+            }
         }
     }
 

@@ -105,7 +105,8 @@ where
                 request.extensions_mut().insert(takeover.clone());
             }
             let flight = activity.begin(request.version());
-            let answer = (self.service)(request, peer);
+            // Some kilobytes, which the connection would otherwise carry about, moved twice, as long as it lives.
+            let answer = Box::pin((self.service)(request, peer));
             async move { Ok::<_, Infallible>(answer.await.map(|body| Outgoing::new(body, flight))) }
         });
         let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));

@@ -5,7 +5,8 @@
 //! own but for the `]` of the list. Each object repeats the usage so far. Models of other makers (`:rawPredict`) speak
 //! their own formats and are not read here.
 //!
-//! No look rules anything out, for each object of a stream has usage: it is parsed once, texts left as they stand.
+//! No look rules anything out, for each object of a stream has usage: those that are alike are compared, numbers and all,
+//! and any other is parsed once.
 
 mod answer;
 mod embed;

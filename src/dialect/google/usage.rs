@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::dialect::alike::{NUMBERS, Numbers};
 use crate::dialect::{Counts, Place, lenient};
 
 /// Every field that is a number we want. Unknown fields are skipped, odd values are no values.
@@ -20,6 +21,21 @@ pub(in crate::dialect) struct GoogleUsage {
     #[serde(rename = "totalTokenCount", default, deserialize_with = "lenient::count")]
     total: Option<u64>,
 }
+
+/// The same, where they differ from event to event.
+pub(super) const NAMED: Numbers = Numbers {
+    names: &[
+        "promptTokenCount",
+        "toolUsePromptTokenCount",
+        "candidatesTokenCount",
+        "thoughtsTokenCount",
+        "cachedContentTokenCount",
+        "totalTokenCount",
+    ],
+    counts: |&[prompt, tool_prompt, candidates, thoughts, cached, total, ..]: &[Option<u64>; NUMBERS]| {
+        GoogleUsage { prompt, tool_prompt, candidates, thoughts, cached, total }.counts()
+    },
+};
 
 impl GoogleUsage {
     /// The numbers of an answer that generates.
