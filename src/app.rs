@@ -5,6 +5,7 @@
 //! that was admitted is recorded.
 
 #[cfg_attr(not(feature = "control"), path = "app/no_authority.rs")]
+mod answer;
 mod authority;
 mod front;
 #[cfg(feature = "control")]

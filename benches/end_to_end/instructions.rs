@@ -2,7 +2,8 @@
 //!
 //! Unlike time they hardly move from run to run, whatever else the machine does. One connection asks for one thing after
 //! the other, flat out. Two runs that differ in nothing but the number of requests give the price of one; what a stream
-//! costs beyond a whole request is spread over its writes. All threads count: what a sidecar puts off counts too.
+//! costs beyond a whole request is spread over its writes. Before the first stream that counts comes another, with time
+//! to learn what its upstream does with connections. All threads count: what a sidecar puts off counts too.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -61,6 +62,8 @@ fn collected(name: Name, (format, wholes, streams): (Format, u32, u32), around: 
         let mut connection = Connection::open(peer.address, &peer.tally).await?;
         for (ask, times) in [(Ask::Whole, wholes), (Ask::Stream(format, Duration::ZERO), streams)] {
             let prepared = Prepared::new(ask)?;
+            connection.ask(&prepared, || ()).await?;
+            tokio::time::sleep(PUT_OFF + PUT_OFF / 2).await;
             for _ in 0..times {
                 connection.ask(&prepared, || ()).await?;
             }

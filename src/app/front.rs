@@ -8,16 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{Either, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::Role;
-use super::authority::{self, Authority};
+use super::answer::Answer;
+use super::authority::Authority;
 use crate::listener::hygiene;
-use crate::proxy::{Outgoing, Proxy};
-
-/// What a client is answered with: by the proxy, or by the control plane.
-type Answer = Either<Outgoing, Either<authority::Answer, Full<Bytes>>>;
+use crate::proxy::Proxy;
 
 /// The first to see a request.
 #[derive(Clone, Debug)]
@@ -33,21 +31,21 @@ impl Front {
         match &self.authority {
             Some(authority) if Authority::serves(request.uri().path()) => self.ask(authority, request, from).await,
             _ if self.role == Role::Control => plain(StatusCode::NOT_FOUND, "served here: /api/guard/"),
-            _ => self.proxy.handle(request).await.map(Either::Left),
+            _ => self.proxy.handle(request).await.map(Answer::from),
         }
     }
 
     async fn ask(&self, authority: &Authority, request: Request<Incoming>, from: IpAddr) -> Response<Answer> {
         let hygienic = self.proxy.guard.with_organization_headers(|names| hygiene::check(&request, names));
         match hygienic {
-            Ok(()) => authority.answer(request, from).await.map(|body| Either::Right(Either::Left(body))),
+            Ok(()) => authority.answer(request, from).await.map(Answer::Controlled),
             Err(reject) => plain(reject.row().status, reject.row().text),
         }
     }
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Answer> {
-    let mut response = Response::new(Either::Right(Either::Right(Full::new(Bytes::from_static(text.as_bytes())))));
+    let mut response = Response::new(Answer::Fixed(Full::new(Bytes::from_static(text.as_bytes()))));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

@@ -11,6 +11,8 @@ use crate::types::{NanoUsd, Usage};
 
 /// Generated text is kept for counting up to this many bytes.
 const TEXT_MAX: usize = 256 * 1024;
+/// Room for this much is made at once: most answers have more.
+const TEXT_MIN: usize = 512;
 /// A provider's usage object is kept up to this many bytes.
 const RAW_MAX: usize = 4 * 1024;
 /// Names and codes are kept up to this many bytes, and this many finish reasons.
@@ -127,12 +129,20 @@ impl Reading {
         let Some(Differs { text, usage }) = self.alike.find(payload) else { return false };
         self.had_content = true;
         self.append(text);
-        if let Some((counts, raw)) = usage.filter(|(counts, _)| !counts.is_empty()) {
+        if let Some(raw) = usage {
+            self.reported_alike(raw);
+        }
+        true
+    }
+
+    /// Notes a usage object whose numbers were found where they stand.
+    fn reported_alike(&mut self, raw: &[u8]) {
+        let counts = self.alike.counts();
+        if !counts.is_empty() {
             self.counts.update(&counts);
             self.compared_raw.clear();
             self.compared_raw.extend_from_slice(raw);
         }
-        true
     }
 
     fn compared(&self) -> Option<Box<RawValue>> {
@@ -197,6 +207,9 @@ impl Reading {
 
     fn append(&mut self, escaped: &[u8]) {
         self.text.seen += escaped.len() as u64;
+        if self.text.escaped.capacity() == 0 {
+            self.text.escaped.reserve(TEXT_MIN);
+        }
         let room = TEXT_MAX - self.text.escaped.len();
         let kept = escaped.len().min(room);
         self.text.escaped.extend_from_slice(escaped.get(..kept).unwrap_or_default());

@@ -3,9 +3,12 @@
 //! Three things end a connection: a request head that does not come whole in time, no request for the idle timeout, and
 //! an answer of which the client takes nothing for the idle timeout. An upstream that is silent while its request is in
 //! flight ends nothing, however long: that clock belongs to the upstream.
+//! Every frame of an answer passes here, so a frame costs two additions and no look at the clock: how long a client has
+//! taken nothing counts from the first look at the clocks that finds the answer so, and is cut up to a header timeout late.
 //! hyper's own header timeout also runs while a kept-alive connection rests, so it would close pooled connections after
 //! ten seconds under the feet of their next request; hence this clock, which starts at a head's first byte.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +48,7 @@ pub(super) enum Verdict {
 pub(super) struct Activity {
     patience: Patience,
     clocks: Mutex<Clocks>,
+    frames: Frames,
     /// The connection counts as alive until its last request is gone, too.
     _alive: Guard,
 }
@@ -61,9 +65,41 @@ struct Clocks {
     quiet_since: Instant,
     head_since: Option<Instant>,
     blocked_since: Option<Instant>,
-    /// Answers whose last frame was handed over while the next has not been asked for.
-    held: u32,
+    /// What the frames were when they were last seen to be others than before, and when that was.
+    held: Held,
     held_since: Instant,
+}
+
+/// The frames of all answers of a connection: how many were handed over ever (in the upper half, which may overflow), and
+/// of how many answers the last was while the next has not been asked for.
+#[derive(Debug, Default)]
+struct Frames(AtomicU64);
+
+const HANDED: u64 = 1 << 32;
+
+/// A look at the frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Held(u64);
+
+impl Frames {
+    fn handed(&self, newly: bool) {
+        self.0.fetch_add(HANDED + u64::from(newly), Relaxed);
+    }
+
+    fn asked(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    fn look(&self) -> Held {
+        Held(self.0.load(Relaxed))
+    }
+}
+
+impl Held {
+    /// How many answers are held up.
+    fn answers(self) -> u64 {
+        self.0 % HANDED
+    }
 }
 
 /// One request until its answer is over, however it ends.
@@ -84,10 +120,10 @@ impl Activity {
             quiet_since: now,
             head_since: None,
             blocked_since: None,
-            held: 0,
+            held: Held::default(),
             held_since: now,
         };
-        Arc::new(Self { patience, clocks: Mutex::new(clocks), _alive: alive })
+        Arc::new(Self { patience, clocks: Mutex::new(clocks), frames: Frames::default(), _alive: alive })
     }
 
     /// TLS is agreed: what came so far was no request, and the protocol is known.
@@ -148,7 +184,12 @@ impl Activity {
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         // A head that begins after this look can be overdue no sooner than this.
         let next = now + self.patience.header.min(self.patience.idle);
-        let Some((deadline, cause)) = self.lock().deadline(self.patience) else { return Verdict::LookAt(next) };
+        let mut clocks = self.lock();
+        let held = self.frames.look();
+        if clocks.held != held {
+            (clocks.held, clocks.held_since) = (held, now);
+        }
+        let Some((deadline, cause)) = clocks.deadline(self.patience) else { return Verdict::LookAt(next) };
         if deadline <= now { Verdict::Over(cause) } else { Verdict::LookAt(deadline.min(next)) }
     }
 
@@ -171,18 +212,14 @@ impl Clocks {
             });
         }
         // One stream that moves keeps the connection: a client may pause some of its streams.
-        (self.held == self.in_flight).then(|| (self.held_since + patience.idle, Cause::Stalled))
+        (self.held.answers() == u64::from(self.in_flight)).then(|| (self.held_since + patience.idle, Cause::Stalled))
     }
 }
 
 impl InFlight {
     /// A frame of the answer was handed over.
     pub(super) fn handed(&mut self) {
-        let mut clocks = self.activity.lock();
-        clocks.held_since = Instant::now();
-        if !self.held {
-            clocks.held += 1;
-        }
+        self.activity.frames.handed(!self.held);
         self.held = true;
     }
 
@@ -190,7 +227,7 @@ impl InFlight {
     pub(super) fn asked(&mut self) {
         if self.held {
             self.held = false;
-            self.activity.lock().held -= 1;
+            self.activity.frames.asked();
         }
     }
 }
@@ -294,6 +331,27 @@ mod tests {
         advance(IDLE * 2).await;
         assert_eq!(is_over(&activity), None);
         drop(moving);
+        assert_eq!(is_over(&activity), None, "it was first seen to be held just now");
+        advance(ALMOST).await;
+        assert_eq!(is_over(&activity), None);
+        advance(MOMENT).await;
+        assert_eq!(is_over(&activity), Some(Cause::Stalled));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_moves_between_two_looks_is_not_stalled() {
+        let activity = activity();
+        let mut flight = activity.begin(Version::HTTP_11);
+        for _ in 0..5 {
+            flight.handed();
+            advance(HEADER).await;
+            assert_eq!(is_over(&activity), None);
+            advance(HEADER * 5).await;
+            flight.asked();
+        }
+        flight.handed();
+        assert_eq!(is_over(&activity), None);
+        advance(IDLE).await;
         assert_eq!(is_over(&activity), Some(Cause::Stalled));
     }
 

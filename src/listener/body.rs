@@ -2,7 +2,7 @@
 //! when the next was asked for. It changes nothing and holds nothing back.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 
@@ -29,11 +29,11 @@ impl<B: Body> Body for Outgoing<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         self.flight.asked();
-        let frame = ready!(self.body.as_mut().poll_frame(cx));
-        if frame.is_some() {
+        let frame = self.body.as_mut().poll_frame(cx);
+        if matches!(frame, Poll::Ready(Some(_))) {
             self.flight.handed();
         }
-        Poll::Ready(frame)
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

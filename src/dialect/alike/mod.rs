@@ -30,12 +30,12 @@ pub(super) struct Numbers {
 }
 
 /// What differs in an event that is like the one remembered.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Differs<'a> {
     /// The text, between its quotes.
     pub(super) text: &'a [u8],
-    /// What usage says, and its object.
-    pub(super) usage: Option<(Counts, &'a [u8])>,
+    /// The usage object, if there is one; what it says is in [`Alike::counts`].
+    pub(super) usage: Option<&'a [u8]>,
 }
 
 /// What is remembered of a stream's events. Its `Debug` shows no content.
@@ -43,6 +43,8 @@ pub(super) struct Differs<'a> {
 pub(super) struct Alike {
     pattern: Option<Box<Pattern>>,
     numbers: Option<&'static Numbers>,
+    /// The numbers of the last event that was like it.
+    found: [Option<u64>; NUMBERS],
     misses: u8,
     noted: Noted,
 }
@@ -64,15 +66,24 @@ struct Noted {
 impl Alike {
     /// What differs in an event that is like the one that was remembered.
     pub(super) fn find<'a>(&mut self, payload: Payload<'a>) -> Option<Differs<'a>> {
-        let found = self.pattern.as_ref()?.find(payload);
-        let Some(found) = found else {
-            self.misses += 1;
-            self.pattern = self.pattern.take().filter(|_| self.misses < MISSES);
-            return None;
-        };
-        self.misses = 0;
-        let usage = self.numbers.zip(found.usage).map(|(numbers, raw)| ((numbers.counts)(&found.numbers), raw));
-        Some(Differs { text: found.text, usage })
+        let found = self.pattern.as_ref()?.find(payload, &mut self.found);
+        if found.is_some() {
+            self.misses = 0;
+        } else {
+            self.missed();
+        }
+        found
+    }
+
+    #[cold]
+    fn missed(&mut self) {
+        self.misses += 1;
+        self.pattern = self.pattern.take().filter(|_| self.misses < MISSES);
+    }
+
+    /// What the usage of the event says in which it was found last.
+    pub(super) fn counts(&self) -> Counts {
+        self.numbers.map(|numbers| (numbers.counts)(&self.found)).unwrap_or_default()
     }
 
     /// An event is about to be read.
@@ -116,6 +127,8 @@ impl Alike {
             (Some((object, counts)), Some(numbers)) => Some(Some((object, counts, numbers))),
             (Some(_), None) => None,
         };
+        // Every number of the pattern is found anew in each event.
+        self.found = [None; NUMBERS];
         let kept = counted.and_then(|usage| pattern.keep(payload, text, usage));
         self.pattern = kept.map(|()| pattern);
     }

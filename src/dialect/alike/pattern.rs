@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{NUMBERS, Numbers, Part};
+use super::{Differs, NUMBERS, Numbers, Part};
 use crate::dialect::scan::content_at;
 use crate::dialect::{Counts, Payload};
 
@@ -45,21 +45,13 @@ enum Hole {
     Ends,
 }
 
-/// What is in the holes.
-#[derive(Debug)]
-pub(super) struct Found<'a> {
-    pub(super) text: &'a [u8],
-    pub(super) usage: Option<&'a [u8]>,
-    pub(super) numbers: [Option<u64>; NUMBERS],
-}
-
 impl Pattern {
-    /// What is in the holes, if the rest is the same.
-    pub(super) fn find<'a>(&self, payload: Payload<'a>) -> Option<Found<'a>> {
+    /// What is in the holes, if the rest is the same; the numbers each in its place.
+    pub(super) fn find<'a>(&self, payload: Payload<'a>, numbers: &mut [Option<u64>; NUMBERS]) -> Option<Differs<'a>> {
         if payload.name != self.name.as_deref() {
             return None;
         }
-        let mut found = Found { text: &[], usage: None, numbers: [None; NUMBERS] };
+        let mut found = Differs { text: &[], usage: None };
         let (mut rest, mut done) = (payload.data, 0);
         for (end, hole) in self.holes {
             if hole == Hole::None {
@@ -77,7 +69,7 @@ impl Pattern {
                 Hole::Value => after_value(rest)?,
                 Hole::Number(place) => {
                     let (number, after) = number_at(rest)?;
-                    found.numbers.get_mut(usize::from(place)).map(|slot| slot.replace(number));
+                    numbers.get_mut(usize::from(place)).map(|slot| slot.replace(number));
                     after
                 }
                 Hole::Begins => {
