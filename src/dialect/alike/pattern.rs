@@ -205,12 +205,15 @@ fn after_value(bytes: &[u8]) -> Option<&[u8]> {
 
 /// A whole number and what follows it.
 fn number_at(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, after) = bytes.split_at_checked(digits)?;
-    let whole = digits == 1 || (2..=DIGITS).contains(&digits) && !number.starts_with(b"0");
+    let (mut number, mut digits) = (0, 0);
+    while let Some(digit) = bytes.get(digits).filter(|byte| byte.is_ascii_digit() && digits <= DIGITS) {
+        number = number * 10 + u64::from(digit - b'0');
+        digits += 1;
+    }
+    let after = bytes.get(digits..)?;
+    let whole = digits == 1 || (2..=DIGITS).contains(&digits) && !bytes.starts_with(b"0");
     let more = matches!(after.first(), Some(b'.' | b'e' | b'E'));
-    let number = || number.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-    (whole && !more).then(|| (number(), after))
+    (whole && !more).then_some((number, after))
 }
 
 impl std::fmt::Debug for Pattern {

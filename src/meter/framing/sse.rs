@@ -38,9 +38,9 @@ impl Sse {
     /// Takes the next chunk and reports every event that ends in it.
     pub fn feed(&mut self, chunk: &[u8], on_event: &mut dyn FnMut(Event<'_>)) {
         if self.is_between_events()
-            && let Some(data) = one_event(chunk)
+            && let Some((data, name)) = one_event(chunk)
         {
-            return on_event(Event { data, name: None, start: Some(0), end: chunk.len() });
+            return on_event(Event { data, name, start: Some(0), end: chunk.len() });
         }
         // `start` is where the current block begins in this chunk, `line` where its current line does.
         let (mut start, mut line) = self.finish_line_end(chunk);
@@ -114,11 +114,19 @@ fn past_line_end(chunk: &[u8], at: usize) -> usize {
     at + if crlf { 2 } else { 1 }
 }
 
-/// The data of a chunk that is one event of one data line, as most are.
-fn one_event(chunk: &[u8]) -> Option<&[u8]> {
+/// The data and name of a chunk that is one event, of at most a line for its name and then one for its data, as most are.
+fn one_event(chunk: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let chunk = Some(chunk).filter(|chunk| chunk.len() <= MAX)?;
-    let data = chunk.strip_prefix(b"data: ")?.strip_suffix(b"\n\n")?;
-    memchr2(b'\n', b'\r', data).is_none().then_some(data)
+    let (name, lines) = match chunk.strip_prefix(b"event: ") {
+        None => (None, chunk),
+        Some(rest) => {
+            let (name, rest) = rest.split_at_checked(memchr2(b'\n', b'\r', rest)?)?;
+            (Some(name), rest.strip_prefix(b"\r").unwrap_or(rest).strip_prefix(b"\n")?)
+        }
+    };
+    let data = lines.strip_prefix(b"data: ")?;
+    let data = data.strip_suffix(b"\n\n").or_else(|| data.strip_suffix(b"\r\n\r\n"))?;
+    memchr2(b'\n', b'\r', data).is_none().then_some((data, name))
 }
 
 /// The data and name of a block; none without a data line. One data line is lent out as it is, several are joined.
