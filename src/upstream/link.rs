@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
-use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
@@ -20,6 +19,7 @@ use tower_service::Service;
 use super::connect::{Connector, Speaks};
 use super::error::{ConnectError, UpstreamsError};
 use super::habit::Habit;
+use super::leave::Leave;
 use super::stats::Counters;
 use super::tls::{Offer, Roots};
 use super::upload::Upload;
@@ -127,8 +127,8 @@ impl Link {
         self.connector.clone().call(to).await.map(drop)
     }
 
-    /// Sends a request over a connection of the pool. After a streamed answer of an upstream that is suspected to close
-    /// without saying so, the pool lets go of it.
+    /// Sends a request over a connection of the pool. One whose upstream is suspected to close after streams is given the
+    /// means to leave the pool then.
     pub(super) async fn request(
         &self,
         client: &HttpClient,
@@ -136,12 +136,9 @@ impl Link {
     ) -> Result<Response<Incoming>, legacy::Error> {
         let is_watched = !self.address.is_tls() && !self.address.http2;
         let suspected = (is_watched && self.habit.is_suspect()).then(|| capture_connection(&mut request));
-        let response = client.request(request).await?;
-        if let Some(connection) = suspected
-            && response.body().size_hint().exact().is_none()
-            && let Some(connected) = &*connection.connection_metadata()
-        {
-            connected.poison();
+        let mut response = client.request(request).await?;
+        if let (Some(connection), Some(leave)) = (suspected, response.extensions_mut().remove::<Leave>()) {
+            leave.is_of(connection);
         }
         Ok(response)
     }

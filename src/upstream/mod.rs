@@ -10,6 +10,7 @@ mod body;
 mod connect;
 mod error;
 mod habit;
+mod leave;
 mod link;
 mod location;
 mod rewrite;

@@ -12,7 +12,7 @@
 //!   nothing is written after the request. The reset needs a round trip, so it is waited for.
 //!
 //! What none of them proves is kept from happening: after a streamed answer of an upstream that is suspected to close
-//! (see `habit`) `Link` has the pool let go of the connection.
+//! (see `habit`) the pool lets go of the connection: it is marked as its last byte is read, before the pool has it back.
 //!
 //! Only requests on a connection that was used before are looked at, and only HTTP/1 without TLS: a closing TLS or
 //! HTTP/2 peer is written to once more, so a reset proves nothing there, and HTTP/2 has its own way of saying this.
@@ -32,13 +32,14 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::habit::{Habit, SETTLING};
+use super::leave::Leave;
 
 /// A reset after a close is waited for this long: longer than any round trip. The request has failed by then.
 const RESET_WITHIN: Duration = Duration::from_millis(500);
 /// How far apart one looks for a close or a reset. Neither wakes a task reliably.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
-/// How a chunked body ends, which is how answers are streamed; it may come alone.
-const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+/// How a chunked body ends, which is how answers are streamed. The first line end is that of the chunk or head before.
+const LAST_CHUNK: [u8; 7] = *b"\r\n0\r\n\r\n";
 
 /// The upstream closed the connection and cannot have read the whole request.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -65,6 +66,9 @@ pub(super) struct Stream {
 #[derive(Debug)]
 struct Watch {
     habit: Arc<Habit>,
+    leave: Leave,
+    /// The last bytes from the upstream, however they were cut.
+    tail: [u8; LAST_CHUNK.len()],
     turn: Turn,
     /// When the upstream was last heard, once it has been, and whether that ended a streamed answer.
     heard: Option<(Instant, Ended)>,
@@ -90,8 +94,7 @@ enum Ended {
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, habit: Option<Arc<Habit>>) -> Self {
-        let watch = |habit| Watch { habit, turn: Turn::Upstream, heard: None, closed: None, timer: None };
-        Self { tcp, watch: habit.map(watch) }
+        Self { tcp, watch: habit.map(Watch::new) }
     }
 
     #[cfg(test)]
@@ -115,6 +118,11 @@ impl Stream {
 }
 
 impl Watch {
+    fn new(habit: Arc<Habit>) -> Self {
+        let (leave, tail) = (Leave::default(), Default::default());
+        Self { habit, leave, tail, turn: Turn::Upstream, heard: None, closed: None, timer: None }
+    }
+
     /// Before the first byte of a request: whether the upstream is still there to read it.
     fn may_write(&mut self, tcp: &TcpStream) -> io::Result<()> {
         if self.turn == Turn::Written || self.heard.is_none() {
@@ -140,10 +148,24 @@ impl Watch {
     }
 
     fn read(&mut self, bytes: &[u8]) {
-        let last = bytes.ends_with(LAST_CHUNK) || LAST_CHUNK.strip_prefix(b"\r\n") == Some(bytes);
+        let last = self.ends_in_last_chunk(bytes);
+        if last && self.habit.is_suspect() {
+            self.leave.pool();
+        }
         let ended = if last { Ended::Stream } else { Ended::PerhapsNothing };
         self.heard = Some((Instant::now(), ended));
         self.turn = Turn::Upstream;
+    }
+
+    fn ends_in_last_chunk(&mut self, bytes: &[u8]) -> bool {
+        if let Some(tail) = bytes.last_chunk() {
+            self.tail = *tail;
+        } else {
+            self.tail.rotate_left(bytes.len());
+            let kept = self.tail.len() - bytes.len();
+            self.tail.iter_mut().skip(kept).zip(bytes).for_each(|(tail, byte)| *tail = *byte);
+        }
+        self.tail == LAST_CHUNK
     }
 
     /// The upstream has closed: whether a request that it cannot have read is on the way.
@@ -252,6 +274,31 @@ impl AsyncWrite for Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        self.tcp.connected()
+        let connected = self.tcp.connected();
+        match &self.watch {
+            Some(watch) => connected.extra(watch.leave.clone()),
+            None => connected,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Watch;
+
+    #[test]
+    fn the_end_of_a_stream_is_seen_however_it_is_cut() {
+        let body = b"200 OK\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        for first in 1..body.len() {
+            for second in first..=body.len() {
+                let mut watch = Watch::new(Arc::default());
+                let parts = [&body[..first], &body[first..second], &body[second..]];
+                let seen = parts.into_iter().filter(|part| !part.is_empty()).map(|part| watch.ends_in_last_chunk(part));
+                let ends: Vec<_> = seen.collect();
+                assert!(ends.last() == Some(&true) && !ends[..ends.len() - 1].contains(&true), "{first} {second}");
+            }
+        }
     }
 }

@@ -173,6 +173,38 @@ async fn an_upstream_that_keeps_its_connections_after_streams_is_believed_when_o
 }
 
 #[tokio::test]
+async fn connections_that_we_close_after_streams_say_nothing_about_the_upstream() {
+    let (upstreams, target, listener, mut stream) = used().await;
+    let head = head("POST", "/", &[]);
+    let call = || async { read_all(target.send(whole(&head, "{}")).await.unwrap()).await.unwrap() };
+    let first = async {
+        read_request(&mut stream).await;
+        let mut others = Vec::new();
+        for _ in 0..3 {
+            let (mut other, _) = listener.accept().await.unwrap();
+            read_request(&mut other).await;
+            others.push(other);
+        }
+        // All at once: only one of them can be looked at.
+        stream.write_all(STREAM.as_bytes()).await.unwrap();
+        for other in &mut others {
+            other.write_all(STREAM.as_bytes()).await.unwrap();
+        }
+        // As a server does, each closes when we do.
+        for mut other in others.into_iter().chain([stream]) {
+            assert_eq!(other.read(&mut [0; 1]).await.unwrap(), 0, "we let go of it");
+        }
+    };
+    tokio::join!(first, call(), call(), call(), call());
+
+    let mut stream = streamed_anew(&target, &listener).await;
+    for _ in 0..3 {
+        streamed(&target, &mut stream).await;
+    }
+    assert_eq!(counted(&upstreams).connections_opened, 5);
+}
+
+#[tokio::test]
 async fn an_upstream_that_closes_after_streams_is_called_over_a_new_connection_each_time() {
     let (upstreams, target, listener, mut stream) = used().await;
     streamed(&target, &mut stream).await;
