@@ -4,8 +4,8 @@
 //! closes first, streams finish within their time, then the meter, the sinks and last the spool, so that every request
 //! that was admitted is recorded.
 
-#[cfg_attr(not(feature = "control"), path = "app/no_authority.rs")]
 mod answer;
+#[cfg_attr(not(feature = "control"), path = "app/no_authority.rs")]
 mod authority;
 mod front;
 #[cfg(feature = "control")]
