@@ -70,8 +70,8 @@ struct Watch {
     /// The last bytes from the upstream, however they were cut.
     tail: [u8; LAST_CHUNK.len()],
     turn: Turn,
-    /// When the upstream was last heard, once it has been, and whether that ended a streamed answer.
-    heard: Option<(Instant, Ended)>,
+    /// What the upstream said last, once it has been heard.
+    heard: Option<Ended>,
     closed: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -88,7 +88,8 @@ enum Turn {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    Stream,
+    /// The end of a streamed answer, and when.
+    Stream(Instant),
     PerhapsNothing,
 }
 
@@ -152,8 +153,8 @@ impl Watch {
         if last && self.habit.is_suspect() {
             self.leave.pool();
         }
-        let ended = if last { Ended::Stream } else { Ended::PerhapsNothing };
-        self.heard = Some((Instant::now(), ended));
+        // Chunks come in great number: only the end of them is worth a look at the clock.
+        self.heard = Some(if last { Ended::Stream(Instant::now()) } else { Ended::PerhapsNothing });
         self.turn = Turn::Upstream;
     }
 
@@ -181,12 +182,12 @@ impl Watch {
 
     /// Whether the connection, used no more, stays open to see what the upstream does with it after a streamed answer.
     fn is_left_open(&self, tcp: &TcpStream) -> bool {
-        let streamed = matches!((self.turn, self.heard), (Turn::Upstream, Some((_, Ended::Stream))));
+        let streamed = matches!((self.turn, self.heard), (Turn::Upstream, Some(Ended::Stream(_))));
         streamed && self.closed.is_none() && self.habit.is_suspect() && self.habit.watch(tcp)
     }
 
     fn saw_close(&mut self) {
-        let soon = |(heard, ended): (Instant, Ended)| ended == Ended::Stream && heard.elapsed() < SETTLING;
+        let soon = |heard| matches!(heard, Ended::Stream(at) if at.elapsed() < SETTLING);
         if self.closed.is_none() && self.heard.is_some_and(soon) {
             self.habit.closed();
         }
