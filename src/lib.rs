@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod boxed;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "control")]

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::Role;
 use super::answer::Answer;
 use super::authority::Authority;
+use crate::boxed;
 use crate::listener::hygiene;
 use crate::proxy::Proxy;
 
@@ -29,7 +30,10 @@ impl Front {
     /// Answers a request from this address.
     pub(super) async fn answer(self, request: Request<Incoming>, from: IpAddr) -> Response<Answer> {
         match &self.authority {
-            Some(authority) if Authority::serves(request.uri().path()) => self.ask(authority, request, from).await,
+            Some(authority) if Authority::serves(request.uri().path()) => {
+                // Apart, so that the requests of all others take no room for it.
+                boxed::pinned(|| self.ask(authority, request, from)).await
+            }
             _ if self.role == Role::Control => plain(StatusCode::NOT_FOUND, "served here: /api/guard/"),
             _ => self.proxy.handle(request).await.map(Answer::from),
         }

@@ -33,6 +33,7 @@ use super::stats::Counts;
 use super::streams::Streams;
 use super::takeover::Takeover;
 use super::tls::TlsReload;
+use crate::boxed;
 use crate::shutdown::Shutdown;
 
 /// The other end of a connection.
@@ -75,6 +76,13 @@ where
         let Some(tls) = &self.tls else {
             return self.drive(socket, Peer { address, tls: false }, &activity).await;
         };
+        // Kept apart: the room that TLS takes would be that of every connection.
+        boxed::pinned(|| self.secure(tls, socket, address)).await;
+    }
+
+    /// Agrees on TLS, then drives the connection.
+    async fn secure(&self, tls: &TlsReload, socket: Socket, address: SocketAddr) {
+        let activity = Arc::clone(socket.activity());
         let handshake = TlsAcceptor::from(tls.current()).accept(socket);
         match timeout(self.patience.header, handshake).await {
             Ok(Ok(stream)) => {
@@ -105,8 +113,8 @@ where
                 request.extensions_mut().insert(takeover.clone());
             }
             let flight = activity.begin(request.version());
-            // Some kilobytes, which the connection would otherwise carry about, moved twice, as long as it lives.
-            let answer = Box::pin((self.service)(request, peer));
+            // Some kilobytes, which the connection would otherwise carry about as long as it lives.
+            let answer = boxed::pinned(|| (self.service)(request, peer));
             async move { Ok::<_, Infallible>(answer.await.map(|body| Outgoing::new(body, flight))) }
         });
         let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::draft::{Draft, Prompt};
 use super::marks::Marks;
 use super::{Arrival, Content, Exchange, Meter, settle, unnumbered};
+use crate::boxed;
 use crate::dialect::{Ask, Reading};
 use crate::event::{self, Beginning, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
 use crate::guard::{Caller, Permit};
@@ -24,7 +25,7 @@ impl Meter {
         sent: (&Content, &Target),
     ) -> Result<Exchange, Reject> {
         let (content, target) = sent;
-        let mut event = self.begin(arrival, &content.ask);
+        let mut event = boxed::in_place(|| self.begin(arrival, &content.ask));
         let data = &mut event.data;
         name(data, (permit.key(), permit.organization(), permit.group()));
         data.limits =
@@ -40,11 +41,11 @@ impl Meter {
         let mut marks = Marks::new(arrival.started);
         marks.guard_us = arrival.guarded.as_micros() as u64;
         let prompt = Prompt::keep(content.whole(), content.ask.input_tokens_estimate(), &arrival.route);
-        Ok(Exchange::new(Box::new(Draft {
+        Ok(Exchange::new(boxed::in_place(|| Draft {
             meter: Arc::clone(self),
             ticket,
             beginning,
-            event: Box::new(event),
+            event,
             permit,
             series,
             marks,

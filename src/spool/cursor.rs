@@ -110,7 +110,8 @@ impl Cursor {
             None => shared.directory.open_segment(self.segment)?,
         };
         let bytes = (self.end - self.at).min(CHUNK as u64) as usize;
-        self.buffer = vec![0; bytes];
+        // What it held is overwritten, and not zeroed before.
+        self.buffer.resize(bytes, 0);
         let read = self.file.insert(file).read_at(&mut self.buffer, self.at);
         self.start = self.at;
         if read.is_err() {

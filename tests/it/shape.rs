@@ -11,7 +11,7 @@ use source::{Source, test_modules};
 
 /// Layers of DESIGN §3. A module imports only from lower layers (and from itself).
 const LAYERS: [&[&str]; 7] = [
-    &["types", "header", "shutdown"],
+    &["types", "boxed", "header", "shutdown"],
     &["metrics", "reject", "config", "telemetry", "event", "trust"],
     // The audit stands beside the spool and knows nothing of it: it judges events, wherever they were kept.
     &["listener", "dialect", "spool", "capture", "audit"],

@@ -1,4 +1,4 @@
-//! An event like one before it: the same to the byte, but for one text, for the numbers of its usage, and for values that
+//! An event like one before it: the same bytes, but for one text, for the numbers of its usage, and for values that
 //! mean nothing to a meter.
 //!
 //! The pieces of a stream differ in little more than their text. Once a dialect has seen that nothing but the text of an
@@ -41,7 +41,7 @@ pub(super) struct Differs<'a> {
 /// What is remembered of a stream's events. Its `Debug` shows no content.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alike {
-    pattern: Option<Box<Pattern>>,
+    pattern: Option<Pattern>,
     numbers: Option<&'static Numbers>,
     /// The numbers of the last event that was like it.
     found: [Option<u64>; NUMBERS],
@@ -121,7 +121,6 @@ impl Alike {
         if self.misses >= MISSES {
             return;
         }
-        let mut pattern = self.pattern.take().unwrap_or_default();
         let counted = match (usage, self.numbers) {
             (None, _) => Some(None),
             (Some((object, counts)), Some(numbers)) => Some(Some((object, counts, numbers))),
@@ -129,8 +128,7 @@ impl Alike {
         };
         // Every number of the pattern is found anew in each event.
         self.found = [None; NUMBERS];
-        let kept = counted.and_then(|usage| pattern.keep(payload, text, usage));
-        self.pattern = kept.map(|()| pattern);
+        self.pattern = counted.and_then(|usage| Pattern::of(payload, text, usage));
     }
 }
 

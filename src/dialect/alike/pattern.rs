@@ -1,6 +1,13 @@
 //! The bytes that events have in common, and the holes in which they differ.
+//!
+//! Of the bytes in common only a hash is kept, with a key that no upstream knows: a stream is one of thousands, and what
+//! is kept of it has left the processor's caches when its next event comes. Other bytes pass for the same once in 2^64.
 
+use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use foldhash::fast::{FoldHasher, RandomState};
 
 use super::{Differs, NUMBERS, Numbers, Part};
 use crate::dialect::scan::content_at;
@@ -18,13 +25,17 @@ const NOWHERE: u8 = u8::MAX;
 /// Ollama's clock.
 const MEANINGLESS: [&[u8]; 4] = [b"\"obfuscation\":", b"\"sequence_number\":", b"\"p\":", b"\"created_at\":"];
 
-/// See the module. Its `Debug` shows no content.
-#[derive(Clone, Default)]
+/// The key, made anew by each process.
+static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pattern {
-    name: Option<Vec<u8>>,
-    /// All that is the same, one piece after the other.
-    same: Vec<u8>,
-    /// Where in it the pieces before each hole end, and what is in the hole.
+    /// Of the event's name and of all pieces around the holes.
+    hash: u64,
+    /// The length of the piece after the last hole.
+    last: u16,
+    /// The length of the piece before each hole, and what is in the hole.
     holes: [(u16, Hole); HOLES],
 }
 
@@ -48,52 +59,52 @@ enum Hole {
 impl Pattern {
     /// What is in the holes, if the rest is the same; the numbers each in its place.
     pub(super) fn find<'a>(&self, payload: Payload<'a>, numbers: &mut [Option<u64>; NUMBERS]) -> Option<Differs<'a>> {
-        if payload.name != self.name.as_deref() {
-            return None;
-        }
+        let (hash, found) = self.walk(payload, numbers)?;
+        // Without any text a dialect may look for it elsewhere.
+        (hash == self.hash && !found.text.is_empty()).then_some(found)
+    }
+
+    /// What is in the holes if the pieces around them are as long as they should be, and the hash of these.
+    fn walk<'a>(&self, payload: Payload<'a>, numbers: &mut [Option<u64>; NUMBERS]) -> Option<(u64, Differs<'a>)> {
+        let mut hasher = begin(payload.name);
         let mut found = Differs { text: &[], usage: None };
-        let (mut rest, mut done) = (payload.data, 0);
-        for (end, hole) in self.holes {
+        let mut rest = payload.data;
+        for (length, hole) in self.holes {
             if hole == Hole::None {
                 break;
             }
-            rest = rest.strip_prefix(self.same.get(done..usize::from(end))?)?;
-            done = usize::from(end);
+            let (piece, after) = rest.split_at_checked(length.into())?;
+            hasher.write(piece);
             rest = match hole {
                 Hole::None => break,
                 Hole::Text => {
-                    found.text = content_at(rest)?.0;
+                    found.text = content_at(after)?.0;
                     // The quote is among what is the same.
-                    rest.get(found.text.len()..)?
+                    after.get(found.text.len()..)?
                 }
-                Hole::Value => after_value(rest)?,
+                Hole::Value => after_value(after)?,
                 Hole::Number(place) => {
-                    let (number, after) = number_at(rest)?;
+                    let (number, after) = number_at(after)?;
                     numbers.get_mut(usize::from(place)).map(|slot| slot.replace(number));
                     after
                 }
                 Hole::Begins => {
-                    found.usage = Some(rest);
-                    rest
+                    found.usage = Some(after);
+                    after
                 }
                 Hole::Ends => {
                     let object = found.usage?;
-                    found.usage = object.get(..object.len() - rest.len());
-                    rest
+                    found.usage = object.get(..object.len() - after.len());
+                    after
                 }
             };
         }
-        // Without any text a dialect may look for it elsewhere.
-        (!found.text.is_empty() && self.same.get(done..) == Some(rest)).then_some(found)
+        hasher.write(rest);
+        (rest.len() == usize::from(self.last)).then(|| (hasher.finish(), found))
     }
 
-    /// Keeps an event of which only this text matters, and this usage.
-    pub(super) fn keep(
-        &mut self,
-        payload: Payload<'_>,
-        text: Part,
-        usage: Option<(Part, Counts, &Numbers)>,
-    ) -> Option<()> {
+    /// The pattern of an event of which only this text matters, and this usage.
+    pub(super) fn of(payload: Payload<'_>, text: Part, usage: Option<(Part, Counts, &Numbers)>) -> Option<Self> {
         let data = payload.data;
         // A text that was unescaped or decoded first stands elsewhere.
         let text = place(text, data)?;
@@ -101,52 +112,53 @@ impl Pattern {
         if !quoted || data.len() - text.len() > LONGEST {
             return None;
         }
-        self.name = payload.name.map(<[u8]>::to_vec);
-        self.same.clear();
-        self.holes = [(0, Hole::None); HOLES];
-        let Some((object, counts, numbers)) = usage else {
-            self.keep_text(data, text)?;
-            return Some(());
-        };
-        let object = place(object, data)?;
+        let mut pattern = Self::default();
         let mut found = [None; NUMBERS];
-        if object.end <= text.start {
-            self.keep_same(data.get(..object.start)?)?;
-            self.keep_numbers(data.get(object.clone())?, numbers, &mut found)?;
-            self.keep_text(data.get(object.end..)?, text.start - object.end..text.end - object.end)?;
+        if let Some((object, counts, numbers)) = usage {
+            let object = place(object, data)?;
+            if object.end <= text.start {
+                pattern.same(data.get(..object.start)?)?;
+                pattern.numbers(data.get(object.clone())?, numbers, &mut found)?;
+                pattern.text(data.get(object.end..)?, text.start - object.end..text.end - object.end)?;
+            } else {
+                pattern.text(data.get(..object.start)?, text)?;
+                pattern.numbers(data.get(object.clone())?, numbers, &mut found)?;
+                pattern.same(data.get(object.end..)?)?;
+            }
+            // What was found by name must be what the dialect read.
+            if (numbers.counts)(&found) != counts {
+                return None;
+            }
         } else {
-            self.keep_text(data.get(..object.start)?, text)?;
-            self.keep_numbers(data.get(object.clone())?, numbers, &mut found)?;
-            self.keep_same(data.get(object.end..)?)?;
+            pattern.text(data, text)?;
         }
-        // What was found by name must be what the dialect read.
-        ((numbers.counts)(&found) == counts).then_some(())
+        pattern.hash = pattern.walk(payload, &mut found)?.0;
+        Some(pattern)
     }
 
-    /// Keeps a part with the text in it.
-    fn keep_text(&mut self, part: &[u8], text: Range<usize>) -> Option<()> {
-        self.keep_same(part.get(..text.start)?)?;
+    /// Takes a part with the text in it.
+    fn text(&mut self, part: &[u8], text: Range<usize>) -> Option<()> {
+        self.same(part.get(..text.start)?)?;
         self.hole(Hole::Text)?;
-        self.keep_same(part.get(text.end..)?)
+        self.same(part.get(text.end..)?)
     }
 
-    /// Keeps a part but for the values without meaning in it.
-    fn keep_same(&mut self, mut part: &[u8]) -> Option<()> {
+    /// Takes a part that is the same but for the values without meaning in it.
+    fn same(&mut self, mut part: &[u8]) -> Option<()> {
         while let Some((at, after)) = meaningless(part) {
-            self.same.extend_from_slice(part.get(..at)?);
+            self.piece(at)?;
             self.hole(Hole::Value)?;
             part = after;
         }
-        self.same.extend_from_slice(part);
-        Some(())
+        self.piece(part.len())
     }
 
-    /// Keeps a usage object but for its numbers.
-    fn keep_numbers(&mut self, mut object: &[u8], numbers: &Numbers, found: &mut [Option<u64>; NUMBERS]) -> Option<()> {
+    /// Takes a usage object that is the same but for its numbers.
+    fn numbers(&mut self, mut object: &[u8], numbers: &Numbers, found: &mut [Option<u64>; NUMBERS]) -> Option<()> {
         self.hole(Hole::Begins)?;
         while let Some((at, name)) = named_number(object) {
             let (number, after) = number_at(object.get(at..)?)?;
-            self.same.extend_from_slice(object.get(..at)?);
+            self.piece(at)?;
             let place = numbers.names.iter().position(|known| known.as_bytes() == name);
             if let Some(slot) = place.and_then(|place| found.get_mut(place))
                 && slot.replace(number).is_some()
@@ -156,15 +168,32 @@ impl Pattern {
             self.hole(Hole::Number(place.map_or(NOWHERE, |place| place as u8)))?;
             object = after;
         }
-        self.same.extend_from_slice(object);
+        self.piece(object.len())?;
         self.hole(Hole::Ends)
     }
 
-    fn hole(&mut self, what: Hole) -> Option<()> {
-        let end = u16::try_from(self.same.len()).ok()?;
-        *self.holes.iter_mut().find(|(_, hole)| *hole == Hole::None)? = (end, what);
+    /// The piece at hand is so much longer.
+    fn piece(&mut self, bytes: usize) -> Option<()> {
+        self.last = self.last.checked_add(u16::try_from(bytes).ok()?)?;
         Some(())
     }
+
+    /// Here the piece at hand ends, with a hole.
+    fn hole(&mut self, what: Hole) -> Option<()> {
+        let free = self.holes.iter_mut().find(|(_, hole)| *hole == Hole::None)?;
+        *free = (std::mem::take(&mut self.last), what);
+        Some(())
+    }
+}
+
+/// Hashes what is the same of an event of this name.
+fn begin(name: Option<&[u8]>) -> FoldHasher<'static> {
+    let mut hasher = KEY.build_hasher();
+    if let Some(name) = name {
+        hasher.write(name);
+        hasher.write_usize(name.len());
+    }
+    hasher
 }
 
 /// Where a part lies in these bytes.
@@ -214,10 +243,4 @@ fn number_at(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let whole = digits == 1 || (2..=DIGITS).contains(&digits) && !bytes.starts_with(b"0");
     let more = matches!(after.first(), Some(b'.' | b'e' | b'E'));
     (whole && !more).then_some((number, after))
-}
-
-impl std::fmt::Debug for Pattern {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pattern").field("bytes", &self.same.len()).finish_non_exhaustive()
-    }
 }
