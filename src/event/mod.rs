@@ -7,6 +7,8 @@ mod beginning;
 mod line;
 mod loss;
 mod parts;
+mod snapshot;
+mod spans;
 mod summary;
 mod unnumbered;
 
@@ -23,6 +25,8 @@ pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
 pub use parts::{
     Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, Previous, RequestFacts, Sequence, Timing, Workload,
 };
+pub use snapshot::Snapshot;
+pub use spans::Spans;
 pub use unnumbered::Unnumbered;
 
 /// CloudEvents `type` of every usage event.

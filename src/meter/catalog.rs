@@ -46,7 +46,7 @@ impl Catalog {
         if let Some(label) = self.exact.get(model) {
             return Arc::clone(label);
         }
-        let row = self.prices.rows.iter().position(|row| row.models.matches(model));
+        let row = self.prices.place(model);
         let label = row.and_then(|row| self.labels.get(row)).filter(|label| !label.is_empty());
         Arc::clone(label.unwrap_or(&self.other))
     }

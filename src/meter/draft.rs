@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Meter;
 use super::count::Notes;
 use super::marks::Marks;
+use super::progress::Told;
 use super::realtime::Upgrade;
 use super::seal::BYTES_PER_TOKEN;
 use crate::dialect::{Reading, Route};
@@ -43,6 +44,8 @@ pub(super) struct Draft {
     pub(super) passed_end: bool,
     /// When the spool is to be told again how far the answer has come, once it has been told.
     pub(super) progress_due: Option<Instant>,
+    /// What it was told last, where only numbers will change of that.
+    pub(super) told: Option<Told>,
     /// The client's connection, where it asked to take it over.
     pub(super) upgrade: Option<Upgrade>,
     /// The usage of a session's responses that could not be recorded each for itself.

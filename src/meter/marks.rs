@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::event::Timing;
+use crate::event::{Spans, Timing};
 
 /// The moments of an exchange that its timing is made of.
 #[derive(Debug)]
@@ -65,27 +65,22 @@ impl Marks {
 
     /// The timing of an exchange that has ended, or else ends now.
     pub(super) fn timing(&self, output_tokens: Option<u64>) -> Timing {
-        let since = |at: Instant| millis((at - self.started).as_secs_f64());
-        let decode = self.first_content.zip(self.last_content).map(|(first, last)| (last - first).as_secs_f64());
-        let gaps = self.content_frames.saturating_sub(1);
-        Timing {
-            total_ms: since(self.ended.unwrap_or_else(Instant::now)),
-            first_byte_ms: self.first_byte.map(since),
-            first_token_ms: self.first_content.map(since),
-            inter_token_ms: decode.filter(|_| gaps > 0).map(|seconds| millis(seconds / gaps as f64)),
-            tokens_per_second: decode
-                .filter(|seconds| *seconds > 0.0)
-                .zip(output_tokens)
-                .map(|(seconds, tokens)| (tokens as f64 / seconds * 10.0).round() / 10.0),
+        self.spans().timing(output_tokens)
+    }
+
+    /// What that timing is made of.
+    pub(super) fn spans(&self) -> Spans {
+        let since = |at: Instant| at - self.started;
+        Spans {
+            total: since(self.ended.unwrap_or_else(Instant::now)),
+            first_byte: self.first_byte.map(since),
+            first_content: self.first_content.map(since),
+            last_content: self.last_content.map(since),
+            content_frames: self.content_frames,
             guard_us: self.guard_us,
             overhead_us: self.overhead_us,
         }
     }
-}
-
-/// Seconds as milliseconds, to the microsecond.
-fn millis(seconds: f64) -> f64 {
-    (seconds * 1e6).round() / 1e3
 }
 
 #[cfg(test)]

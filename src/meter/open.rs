@@ -56,6 +56,7 @@ impl Meter {
             unread: false,
             passed_end: false,
             progress_due: None,
+            told: None,
             upgrade: content.upgrade(),
             session_usage: Usage::default(),
         })))

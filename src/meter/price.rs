@@ -25,6 +25,11 @@ pub struct Bill {
 }
 
 impl Bill {
+    /// What an estimate comes to.
+    pub fn estimated(input: u64, output: u64) -> Self {
+        Self { input: Some(input), output: Some(output), ..Self::default() }
+    }
+
     /// The tokens used, unless the provider says that it bills others, of input and output each. Billed tokens have no
     /// parts: what was cached or reasoned is among those counted.
     pub fn of(usage: &Usage, billed: (Option<u64>, Option<u64>)) -> Self {
@@ -46,11 +51,7 @@ impl Bill {
 
 /// The cost of a bill, by the price of the model that answered, else of the one that was asked for.
 pub fn cost(table: &PriceTable, served: Option<&str>, requested: Option<&str>, bill: &Bill) -> Option<Cost> {
-    if bill.input.is_none() && bill.output.is_none() {
-        return None;
-    }
-    let price = [served, requested].into_iter().flatten().find_map(|model| table.find(model))?;
-    let (input, output) = (input_cost(price, bill), output_cost(price, bill));
+    let (input, output) = parts(table, place(table, served, requested), bill)?;
     Some(Cost {
         currency: "USD".into(),
         total_nano: input.saturating_add(output),
@@ -58,6 +59,20 @@ pub fn cost(table: &PriceTable, served: Option<&str>, requested: Option<&str>, b
         output_nano: output,
         price: Arc::clone(&table.version),
     })
+}
+
+/// Which row of the table a model is paid by.
+pub fn place(table: &PriceTable, served: Option<&str>, requested: Option<&str>) -> Option<usize> {
+    [served, requested].into_iter().flatten().find_map(|model| table.place(model))
+}
+
+/// What input and output cost by a row of the table.
+pub fn parts(table: &PriceTable, place: Option<usize>, bill: &Bill) -> Option<(NanoUsd, NanoUsd)> {
+    if bill.input.is_none() && bill.output.is_none() {
+        return None;
+    }
+    let price = table.rows.get(place?)?;
+    Some((input_cost(price, bill), output_cost(price, bill)))
 }
 
 fn input_cost(price: &Price, bill: &Bill) -> NanoUsd {

@@ -4,14 +4,20 @@
 //! anyway: no timer, and nothing where no content passes. The tap waits with it until the content has left. A snapshot is
 //! the event as it would be if the process ended now. Without room in the spool it is left out. It decides nothing about
 //! the event that is sealed in the end.
+//!
+//! Streams are many and last, and encoding their events anew each second was a third of what they cost. So the first
+//! snapshot is a whole event, and those after it are the numbers that have changed, as long as nothing else has: the spool
+//! puts them into that event if it is ever needed. Once the provider has reported usage each is whole again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::Draft;
-use super::price;
+use super::price::{self, Bill};
 use super::seal::BYTES_PER_TOKEN;
+use crate::event::Snapshot;
 use crate::spool::Commit;
-use crate::types::{Source, Usage};
+use crate::types::{PriceTable, Usage};
 
 /// Between two snapshots.
 const EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +32,16 @@ pub(super) enum Owed {
     Again,
 }
 
+/// What the spool was told as a whole event with an estimate, besides its numbers.
+#[derive(Debug)]
+pub(super) struct Told {
+    prices: Arc<PriceTable>,
+    /// The row of the table that the model is paid by.
+    row: Option<usize>,
+    /// How many flags there were: none is ever taken away.
+    flags: usize,
+}
+
 impl Draft {
     /// What the spool should be told, now that a chunk has passed.
     pub(super) fn owes_progress(&self) -> Option<Owed> {
@@ -36,13 +52,45 @@ impl Draft {
 
     /// Tells the spool, if it should be told.
     pub(super) fn note_progress(&mut self) {
-        if self.owes_progress().is_some() {
-            self.progress_due = self.marks.last_content().map(|now| now + EVERY);
-            self.event.data.flag(PARTIAL);
-            let usage = Usage { complete: false, ..self.usage_so_far() };
-            self.record_progress(usage);
-            self.event.data.flags.retain(|flag| flag != PARTIAL);
+        if self.owes_progress().is_none() {
+            return;
         }
+        self.progress_due = self.marks.last_content().map(|now| now + EVERY);
+        match self.snapshot() {
+            // Without room for this there is none for more.
+            Some(snapshot) => drop(self.ticket.progress_further(&snapshot)),
+            None => self.note_whole(),
+        }
+    }
+
+    /// The numbers of now, where nothing else has changed since the spool was told.
+    fn snapshot(&self) -> Option<Snapshot> {
+        let (told, data) = (self.told.as_ref()?, &self.event.data);
+        let same = Arc::ptr_eq(&told.prices, &self.meter.catalog.load().prices)
+            && told.flags == data.flags.len()
+            && data.model_served == self.reading.model_served;
+        if self.reading.has_usage() || !same {
+            return None;
+        }
+        let (input_tokens, output_tokens) = self.estimate();
+        Some(Snapshot {
+            delivered: data.delivered,
+            spans: self.marks.spans(),
+            input_tokens,
+            output_tokens,
+            cost: price::parts(&told.prices, told.row, &Bill::estimated(input_tokens, output_tokens)),
+        })
+    }
+
+    fn note_whole(&mut self) {
+        let (flags, prices) = (self.event.data.flags.len(), self.prices());
+        self.event.data.flag(PARTIAL);
+        let usage = Usage { complete: false, ..self.usage_so_far() };
+        let recorded = self.record_progress(usage, &prices);
+        let data = &mut self.event.data;
+        data.flags.retain(|flag| flag != PARTIAL);
+        let row = price::place(&prices, self.reading.model_served.as_deref(), data.model_requested.as_deref());
+        self.told = (recorded && !self.reading.has_usage()).then_some(Told { prices, row, flags });
     }
 
     /// Tells the spool what the answer comes to if it is over now. Once that is as safe as its event would be, its end may
@@ -53,37 +101,40 @@ impl Draft {
         }
         let usage = self.usage_so_far();
         self.event.data.finish_reasons.clone_from(&self.reading.finish_reasons);
-        self.passed_end = self.record_progress(usage);
+        self.told = None;
+        self.passed_end = self.record_progress(usage, &self.prices());
         self.passed_end.then(|| self.ticket.commit())
     }
 
     /// All that is set here is set anew when the event is sealed.
-    fn record_progress(&mut self, usage: Usage) -> bool {
-        let catalog = self.meter.catalog.load();
+    fn record_progress(&mut self, usage: Usage, prices: &PriceTable) -> bool {
         let data = &mut self.event.data;
         data.model_served.clone_from(&self.reading.model_served);
         data.timing = self.marks.timing(usage.output_tokens);
         let models = (data.model_served.as_deref(), data.model_requested.as_deref());
-        let bill = price::Bill::of(&usage, self.reading.billed());
-        data.cost = price::cost(&catalog.prices, models.0, models.1, &bill);
+        let bill = Bill::of(&usage, self.reading.billed());
+        data.cost = price::cost(prices, models.0, models.1, &bill);
         data.usage = usage;
         // An event that cannot be encoded is said when it is sealed.
         let Self { event, ticket, beginning, .. } = self;
         super::encoded(event, beginning.as_ref(), |subject, line| ticket.progress(subject, line)).unwrap_or(false)
     }
 
-    /// What the provider has reported so far, else an estimate from the text that has passed.
+    fn prices(&self) -> Arc<PriceTable> {
+        Arc::clone(&self.meter.catalog.load().prices)
+    }
+
+    /// What the provider has reported so far, else an estimate.
     fn usage_so_far(&self) -> Usage {
-        if let Some(usage) = self.reading.usage() {
-            return usage;
-        }
-        let (input, output) = (self.prompt.estimate, self.reading.text_bytes().div_ceil(BYTES_PER_TOKEN));
-        Usage {
-            input_tokens: Some(input),
-            output_tokens: Some(output),
-            total_tokens: Some(input.saturating_add(output)),
-            source: Source::Estimate,
-            ..Usage::default()
-        }
+        let (input, output) = self.estimate();
+        self.reading.usage().unwrap_or_else(|| Usage::estimated(input, output))
+    }
+
+    /// Input and output tokens, from the text that has passed.
+    fn estimate(&self) -> (u64, u64) {
+        (self.prompt.estimate, self.reading.text_bytes().div_ceil(BYTES_PER_TOKEN))
     }
 }
+
+#[cfg(test)]
+mod tests;

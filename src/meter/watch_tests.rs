@@ -20,17 +20,17 @@ use crate::spool::Spool;
 use crate::upstream::{Routing, Target, Upstreams};
 
 /// All that an exchange needs around it.
-struct Ground {
-    config: Config,
-    meter: Arc<Meter>,
+pub(super) struct Ground {
+    pub(super) config: Config,
+    pub(super) meter: Arc<Meter>,
     guard: Guard,
     target: Arc<Target>,
-    runtime: tokio::runtime::Runtime,
-    _dir: TempDir,
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) dir: TempDir,
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let flags = vec![("upstream".to_owned(), "http://127.0.0.1:9".to_owned())];
         let sources = Sources { flags, directory: dir.path().to_owned(), ..Sources::default() };
@@ -43,10 +43,10 @@ impl Ground {
         let routing = Routing { model: None, path: "/v1/chat/completions", host: None, connection_id: None };
         let target = upstreams.route(&routing).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { config, meter, guard, target, runtime, _dir: dir }
+        Self { config, meter, guard, target, runtime, dir }
     }
 
-    fn exchange(&self, dialect: Option<&'static dyn Dialect>) -> Exchange {
+    pub(super) fn exchange(&self, dialect: Option<&'static dyn Dialect>) -> Exchange {
         assert!(!self.config.upstreams.is_empty());
         let (head, ()) = Request::post("/v1/chat/completions").body(()).unwrap().into_parts();
         let mut arrival = Arrival::observe(&head);

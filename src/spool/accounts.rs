@@ -76,6 +76,8 @@ impl Accounts {
                 self.floors.entry(epoch).or_insert(number);
                 self.give(epoch, number);
             }
+            // Alone it is no event: without the record that it goes on from, its number is lost.
+            Kind::Further => self.give(epoch, number),
             Kind::EpochOpen => drop(found.previous().map(|previous| self.before.insert(epoch, previous))),
             Kind::EpochClose => {
                 self.give(epoch, number);

@@ -6,6 +6,7 @@
 
 use tracing::warn;
 
+use super::record;
 use super::room::RECORD_SHARE;
 use super::segment::SegmentId;
 use super::shared::{Grown, Shared, lock};
@@ -41,17 +42,20 @@ fn next(shared: &Shared) -> Option<SegmentId> {
 /// Copies one open INTENT onward; false if there is no room for it that no ticket has reserved.
 fn carry(shared: &Shared, number: u64) -> bool {
     loop {
+        let Some(begun) = shared.log().begun(number).cloned() else { return true };
+        // Made without the log, which nobody should wait for so long.
+        let payload = begun.whole().into_owned();
+        let bytes = record::size(payload.len());
         let mut log = shared.log();
-        let bytes = log.open_bytes(number);
-        if bytes == 0 {
-            return true;
-        }
         let room = log.room();
         if room.holds(bytes as u64 + RECORD_SHARE) && log.fit(bytes) {
-            log.carry(number);
+            let carried = log.carry(number, (&begun, payload));
             shared.give_back(log, Grown::Otherwise);
-            Counters::add(&shared.counters.carried);
-            return true;
+            if carried {
+                Counters::add(&shared.counters.carried);
+                return true;
+            }
+            continue;
         }
         drop(log);
         let needed = |log: &super::writer::Log| !log.room().holds(bytes as u64 + RECORD_SHARE) || !log.has_spare();

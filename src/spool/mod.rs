@@ -18,6 +18,7 @@ mod accounts;
 mod acknowledged;
 mod ages;
 mod balance;
+mod begun;
 mod cursor;
 mod delete;
 mod directory;

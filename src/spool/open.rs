@@ -94,8 +94,8 @@ fn begin(config: &config::Spool, directory: Directory, lock: Lock) -> io::Result
     Counters::add_many(&shared.counters.damaged, damaged);
     note_beginning(&shared);
     let recovers = !open.is_empty() && !durable;
-    for ((epoch, number), payload) in open {
-        interrupt(&shared, epoch, number, &payload)?;
+    for ((epoch, number), begun) in open {
+        interrupt(&shared, epoch, number, &begun.whole())?;
     }
     accounts.report(&shared, &BTreeSet::new());
     repair::know(&shared, accounts.places());

@@ -7,7 +7,7 @@
 //! and is salted with spool, epoch and segment, so that a block left over from another file never reads as a record.
 //! The marker begins with a byte that no UTF-8 text holds, so that no event can look like a record.
 
-use crate::event::{self, Damage, Previous};
+use crate::event::{self, Damage, Previous, Snapshot};
 
 /// Bytes before the payload.
 pub(super) const HEAD_BYTES: usize = 28;
@@ -15,6 +15,8 @@ pub(super) const HEAD_BYTES: usize = 28;
 pub(super) const MAX_KEY_BYTES: usize = 256;
 /// The longest payload: the key's length, the key, the event.
 pub(super) const MAX_PAYLOAD_BYTES: usize = 2 + MAX_KEY_BYTES + event::MAX_BYTES;
+/// The payload of a FURTHER.
+pub(super) const FURTHER_BYTES: usize = 4 + Snapshot::BYTES;
 /// The longest record.
 pub(super) const MAX_RECORD_BYTES: usize = size(MAX_PAYLOAD_BYTES);
 /// Records begin at multiples of this.
@@ -52,6 +54,9 @@ pub(super) enum Kind {
     /// A segment follows another of the same process; up to the number, the first record or the report of each stands
     /// before.
     Follows = 7,
+    /// A request goes on, and nothing of its event has changed but numbers; the payload is the checksum of the payload of
+    /// the INTENT or PROGRESS that they belong to, and a snapshot of them. Versions that do not know it fall back to that.
+    Further = 8,
 }
 
 impl Kind {
@@ -64,6 +69,7 @@ impl Kind {
             5 => Self::EpochClose,
             6 => Self::Progress,
             7 => Self::Follows,
+            8 => Self::Further,
             _ => Self::Unknown,
         }
     }
@@ -104,6 +110,12 @@ impl Found<'_> {
     pub(super) fn previous(&self) -> Option<Previous> {
         let word = |at: usize| self.payload.get(at..)?.first_chunk::<8>().map(|word| u64::from_le_bytes(*word));
         Some(Previous { epoch: word(0)?, number: word(8)?, clean: word(16) == Some(1) })
+    }
+
+    /// What a FURTHER goes on from, by its checksum, and with which numbers.
+    pub(super) fn further(&self) -> Option<(u32, Snapshot)> {
+        let (from, snapshot) = self.payload.split_first_chunk::<4>()?;
+        Some((u32::from_le_bytes(*from), Snapshot::decode(snapshot)?))
     }
 
     /// What a LOSS_REPORT that is an event is about: where the damage is (its length is not said), and the last number.
@@ -195,6 +207,7 @@ pub fn fuzz(bytes: &[u8]) {
             assert!(found.size() <= bytes.len().next_multiple_of(ALIGNMENT));
             assert!(found.event().is_none_or(|(key, event)| key.len() + event.len() < bytes.len()));
             found.loss();
+            found.further();
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Reads what earlier processes left.
 //!
 //! Looks for INTENTs without a FINAL: their requests were cut short with the process. Their payload is an event already
-//! and is published as it is, or as its last PROGRESS says, once: a FINAL stands after every copy of its INTENT, wherever that is, so one pass in log
-//! order finds what is still open, however often recovery itself was cut short. Damage is counted and skipped and
-//! never stops a start. Earlier files are not written; only the zeros after their last record are cut off, so that a
-//! process that restarts again and again does not fill the disk with empty segments.
+//! and is published as it is, or as its last PROGRESS says, with the numbers of the last FURTHER after that, once: a FINAL
+//! stands after every copy of its INTENT, wherever that is, so one pass in log order finds what is still open, however
+//! often recovery itself was cut short. Damage is counted and skipped and never stops a start. Earlier files are not
+//! written; only the zeros after their last record are cut off, so that a process that restarts again and again does not
+//! fill the disk with empty segments.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -14,8 +15,9 @@ use tracing::warn;
 
 use super::accounts::Accounts;
 use super::ages::Ages;
+use super::begun::Begun;
 use super::directory::Directory;
-use super::record::{Kind, REWRITTEN};
+use super::record::{self, Kind, REWRITTEN};
 use super::scan::Scan;
 use super::segment::{HEADER_BYTES, Header, SegmentId, SpoolId};
 use super::segments::{Info, Segments};
@@ -27,14 +29,34 @@ pub(super) struct Found {
     pub(super) ages: Ages,
     /// Number of events.
     pub(super) finals: u64,
-    /// Payloads of INTENTs without a FINAL, by epoch and number.
-    pub(super) open: BTreeMap<(u64, u64), Box<[u8]>>,
+    /// What INTENTs without a FINAL come to, by epoch and number.
+    pub(super) open: BTreeMap<(u64, u64), Begun>,
     /// The epoch of the process that is looking, whose copies are no events; 0 for none.
     own: u64,
     /// Damaged stretches.
     pub(super) damaged: u64,
     /// Which numbers are accounted for.
     pub(super) accounts: Accounts,
+}
+
+/// What a segment holds of a request that it does not end.
+#[derive(Default)]
+struct Left<'a> {
+    /// The payload of the last INTENT or PROGRESS; none where that is in an earlier segment.
+    payload: Option<&'a [u8]>,
+    /// The last FURTHER after it.
+    further: Option<record::Found<'a>>,
+}
+
+impl<'a> Left<'a> {
+    /// What another version wrote is ignored, and so is what goes on from another event: a damaged one stood between.
+    fn follow(&mut self, further: record::Found<'a>) {
+        let from = |found: &record::Found<'_>| found.further().map(|(from, _)| from);
+        let (known, new) = (self.further.as_ref().and_then(from), from(&further));
+        if new.is_some() && (known.is_none() || known == new) {
+            self.further = Some(further);
+        }
+    }
 }
 
 /// Reads all segments, oldest first.
@@ -106,7 +128,7 @@ impl Found {
         let mut scan = Scan::new(bytes, salt, HEADER_BYTES);
         let (before, mut last_final) = (self.finals, None);
         // Nearly every request ends in the segment that it began in: nothing is copied for those.
-        let mut begun = HashMap::<_, _, FixedState>::default();
+        let mut begun = HashMap::<_, Left<'_>, FixedState>::default();
         for (record, end) in scan.by_ref() {
             let key = (record.head.epoch, record.head.number);
             self.accounts.record(id, &record);
@@ -116,7 +138,10 @@ impl Found {
                 last_final = Some(end as u64);
             }
             match record.head.kind {
-                Kind::Intent | Kind::Progress => drop(begun.insert(key, record.payload)),
+                Kind::Intent | Kind::Progress => {
+                    begun.insert(key, Left { payload: Some(record.payload), further: None });
+                }
+                Kind::Further => begun.entry(key).or_default().follow(record),
                 Kind::LossReport | Kind::Final => {
                     begun.remove(&key);
                     self.open.remove(&key);
@@ -124,7 +149,9 @@ impl Found {
                 Kind::EpochOpen | Kind::EpochClose | Kind::Follows | Kind::Unknown => {}
             }
         }
-        self.open.extend(begun.into_iter().map(|(key, payload)| (key, payload.into())));
+        for (key, left) in begun {
+            self.keep(key, &left);
+        }
         let used = scan.used() as u64;
         self.accounts.begins(id);
         if used == HEADER_BYTES as u64 {
@@ -142,6 +169,16 @@ impl Found {
         }
         let finals = self.finals - before;
         Some(Info { id, salt, bytes: used, end: used, readable: used, last_final, finals, open: 0 })
+    }
+
+    /// Takes in what a segment leaves open.
+    fn keep(&mut self, key: (u64, u64), left: &Left<'_>) {
+        if let Some(payload) = left.payload {
+            self.open.insert(key, Begun::new(payload.to_vec()));
+        }
+        if let (Some(further), Some(begun)) = (&left.further, self.open.get_mut(&key)) {
+            begun.follow(further);
+        }
     }
 }
 

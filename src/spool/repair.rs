@@ -86,9 +86,9 @@ fn publish(shared: &Shared, moment: &Moment, found: &mut Found) -> io::Result<()
     accounts.given_out(epoch, moment.last);
     moment.open.iter().for_each(|number| accounts.excuse(epoch, (*number, *number)));
     moment.dropped.iter().for_each(|range| accounts.excuse(epoch, *range));
-    for ((epoch, number), payload) in std::mem::take(&mut found.open) {
+    for ((epoch, number), begun) in std::mem::take(&mut found.open) {
         if epoch != shared.epoch || !moment.open.contains(&number) {
-            open::interrupt(shared, epoch, number, &payload)?;
+            open::interrupt(shared, epoch, number, &begun.whole())?;
         }
     }
     let stretches = found.accounts.report(shared, &lock(&shared.known));

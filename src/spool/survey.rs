@@ -173,7 +173,7 @@ fn look(bytes: &[u8], place: (SpoolId, SegmentId), tell: &mut impl FnMut(&str, S
                     tell(spool.as_str(), Seen::Event { event });
                 }
             }
-            Kind::Progress | Kind::EpochOpen | Kind::Unknown => {}
+            Kind::Progress | Kind::Further | Kind::EpochOpen | Kind::Unknown => {}
         }
     }
     // One that is just being made has no header yet, and no record.

@@ -7,6 +7,7 @@ mod delivery;
 mod durable;
 mod faults;
 mod flips;
+mod further;
 mod history;
 mod interrupted;
 mod large;
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 
 use super::{Reader, Record, Spool};
 use crate::config::{self, SyncMode, WhenFull};
-use crate::event;
+use crate::event::{self, Delivered, Snapshot, Spans};
 
 const NOW: Duration = Duration::ZERO;
 const LONG: Duration = Duration::from_secs(20);
@@ -69,6 +70,18 @@ fn copy_into(from: &Path, to: &Path) {
 
 fn event(text: &str, bytes: usize) -> Vec<u8> {
     format!("{text:bytes$}").into_bytes()
+}
+
+/// An event whose numbers are an estimate, at least so long.
+fn estimate(text: &str, bytes: usize) -> Vec<u8> {
+    let numbers = r#""usage":{"source":"estimate","complete":false},"delivered":{},"timing":{}"#;
+    event(&format!(r#"{{"text":"{text} ","data":{{{numbers}}}}}"#), bytes)
+}
+
+/// Other numbers of it.
+fn numbers(bytes: u64) -> Snapshot {
+    let delivered = Delivered { bytes, ..Delivered::default() };
+    Snapshot { delivered, spans: Spans::default(), input_tokens: 1, output_tokens: bytes / 4, cost: None }
 }
 
 /// One whole request.

@@ -4,7 +4,7 @@
 //! is asked of that file again: what it held since its last good sync is written once more, into another segment.
 //! Only for `sync: disk`; takes no more memory than is written between two syncs.
 
-use super::record::{Head, Kind, REWRITTEN};
+use super::record::{self, Head, Kind, MAX_RECORD_BYTES, REWRITTEN};
 use super::segment::SegmentId;
 use super::shared::{Grown, Shared};
 use super::writer::Log;
@@ -59,8 +59,7 @@ pub(super) fn rewrite(shared: &Shared) -> bool {
     let lost = std::mem::take(&mut shared.log().unsynced.lost);
     let mut lost = lost.into_iter();
     while let Some(kept) = lost.next() {
-        let bytes = super::record::size(kept.payload.len());
-        if shared.write(bytes, Grown::Otherwise, |log| rewrite_one(log, &kept)).is_none() {
+        if shared.write(most_bytes(&kept), Grown::Otherwise, |log| rewrite_one(log, &kept)).is_none() {
             shared.log().unsynced.lost.extend(std::iter::once(kept).chain(lost));
             return false;
         }
@@ -68,16 +67,29 @@ pub(super) fn rewrite(shared: &Shared) -> bool {
     true
 }
 
-fn rewrite_one(log: &mut Log, kept: &Kept) {
+/// What is written may be another than what was lost: what the request has come to since.
+fn most_bytes(kept: &Kept) -> usize {
     match kept.head.kind {
+        Kind::Intent | Kind::Progress | Kind::Further => MAX_RECORD_BYTES,
+        _ => record::size(kept.payload.len()),
+    }
+}
+
+fn rewrite_one(log: &mut Log, kept: &Kept) {
+    let number = kept.head.number;
+    let begun = match kept.head.kind {
         // An INTENT must not follow its FINAL: it is only of use while its ticket is open.
-        Kind::Intent | Kind::Progress if log.open_in(kept.head.number) == Some(kept.segment) => {
-            log.carry(kept.head.number);
-        }
-        Kind::Intent | Kind::Progress => {}
+        Kind::Intent | Kind::Progress => log.begun(number).filter(|_| log.open_in(number) == Some(kept.segment)),
+        // What it goes on from may be safe in an earlier segment.
+        Kind::Further => log.begun(number).filter(|begun| begun.has_gone_on()),
         _ => {
             let head = Head { flags: kept.head.flags | REWRITTEN, ..kept.head };
             log.append(head, &[&kept.payload]);
+            return;
         }
+    };
+    if let Some(begun) = begun.cloned() {
+        let payload = begun.whole().into_owned();
+        log.carry(number, (&begun, payload));
     }
 }

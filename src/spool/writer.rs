@@ -13,6 +13,7 @@ use foldhash::fast::FixedState;
 
 use super::ages::Ages;
 use super::balance::Balance;
+use super::begun::Begun;
 use super::numbering::Numbering;
 use super::record::{self, Head, Kind};
 use super::room::Room;
@@ -24,8 +25,9 @@ pub(super) use syncing::Unfinished;
 
 /// A ticket with an INTENT and no FINAL.
 struct Open {
+    /// Where its payload stands.
     segment: SegmentId,
-    payload: Vec<u8>,
+    begun: Begun,
 }
 
 /// See the module.
@@ -154,9 +156,9 @@ impl Log {
         Head { kind, flags: 0, epoch: self.epoch, number }
     }
 
-    /// A copy of an open INTENT's payload.
-    pub(super) fn open_payload(&self, number: u64) -> Option<Vec<u8>> {
-        self.open.get(&number).map(|open| open.payload.clone())
+    /// What an open request comes to if nothing more is recorded of it.
+    pub(super) fn begun(&self, number: u64) -> Option<&Begun> {
+        self.open.get(&number).map(|open| &open.begun)
     }
 
     /// The numbers of open INTENTs.
@@ -167,11 +169,6 @@ impl Log {
     /// Where an open INTENT is.
     pub(super) fn open_in(&self, number: u64) -> Option<SegmentId> {
         self.open.get(&number).map(|open| open.segment)
-    }
-
-    /// The bytes that an open INTENT takes; 0 when it is no longer open.
-    pub(super) fn open_bytes(&self, number: u64) -> usize {
-        self.open.get(&number).map_or(0, |open| record::size(open.payload.len()))
     }
 
     pub(super) fn room(&self) -> Room {
@@ -226,17 +223,16 @@ impl Log {
 
     fn remember(&mut self, number: u64, payload: Vec<u8>) {
         let segment = self.active.id;
-        self.open.insert(number, Open { segment, payload });
+        self.open.insert(number, Open { segment, begun: Begun::new(payload) });
         if let Some(info) = self.segments.active_mut() {
             info.open += 1;
         }
     }
 
-    fn forget(&mut self, number: u64) -> Option<Vec<u8>> {
-        let open = self.open.remove(&number)?;
+    fn forget(&mut self, number: u64) {
+        let Some(open) = self.open.remove(&number) else { return };
         if let Some(info) = self.segments.get_mut(open.segment) {
             info.open -= 1;
         }
-        Some(open.payload)
     }
 }

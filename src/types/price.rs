@@ -35,6 +35,11 @@ pub struct PriceTable {
 impl PriceTable {
     /// The price of a model, if the table has one.
     pub fn find(&self, model: &str) -> Option<&Price> {
-        self.rows.iter().find(|row| row.models.matches(model))
+        self.rows.get(self.place(model)?)
+    }
+
+    /// Which of the rows holds it.
+    pub fn place(&self, model: &str) -> Option<usize> {
+        self.rows.iter().position(|row| row.models.matches(model))
     }
 }

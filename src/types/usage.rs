@@ -80,3 +80,16 @@ pub struct Usage {
     #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, serde_json::Value>>"))]
     pub raw: Option<Box<RawValue>>,
 }
+
+impl Usage {
+    /// Our own estimate of an answer that has not come to its end.
+    pub fn estimated(input: u64, output: u64) -> Self {
+        Self {
+            input_tokens: Some(input),
+            output_tokens: Some(output),
+            total_tokens: Some(input.saturating_add(output)),
+            source: Source::Estimate,
+            ..Self::default()
+        }
+    }
+}

@@ -73,24 +73,34 @@ async fn the_end_of_an_answer_is_released_only_when_its_event_is_recorded() {
 #[tokio::test]
 async fn a_killed_process_leaves_what_a_running_answer_had_delivered() {
     let gate = Arc::new(Notify::new());
-    let reply = Reply::head(200, "text/event-stream").chunk(content("hello there")).gate(&gate).chunk(DONE).end();
+    let (hello, second) = (content("hello there"), std::time::Duration::from_millis(1_050));
+    let reply = Reply::head(200, "text/event-stream").chunk(hello.clone()).gate(&gate);
+    let reply = reply.pause(second).chunk(hello).gate(&gate).chunk(DONE).end();
     let upstream = Mock::always(reply).await;
     let world = World::before(&upstream).start().await;
     let mut got = world.chat(None, &chat(true)).await;
-    got.piece().await.unwrap().unwrap();
-    // The token does not wait for the note about it, which follows at once.
-    let data = eventually("what was delivered stands in the spool", || {
-        let copy = tempfile::tempdir().unwrap();
-        copy_tree(&world.dir.path().join("spool"), copy.path());
-        let mut events = World::events_recovered_from(copy.path());
-        assert_eq!((events.len(), &events[0]["data"]["outcome"]), (1, &"interrupted".into()), "{events:?}");
-        Some(events.remove(0)["data"].take()).filter(|data| data["delivered"]["content_frames"] == 1)
-    })
-    .await;
-    assert_eq!(data["model_served"], "gpt-4o", "{data}");
-    assert_eq!((&data["usage"]["output_tokens"], &data["usage"]["source"]), (&3.into(), &"estimate".into()), "{data}");
-    assert!(data["usage"]["complete"] == false && data["timing"]["first_token_ms"].is_number(), "{data}");
-    gate.notify_one();
+    // The first time as a whole event, a second later as its numbers.
+    for (frames, tokens) in [(1, 3), (2, 6)] {
+        got.piece().await.unwrap().unwrap();
+        // The token does not wait for the note about it, which follows at once.
+        let data = eventually("what was delivered stands in the spool", || {
+            let copy = tempfile::tempdir().unwrap();
+            copy_tree(&world.dir.path().join("spool"), copy.path());
+            let mut events = World::events_recovered_from(copy.path());
+            assert_eq!((events.len(), &events[0]["data"]["outcome"]), (1, &"interrupted".into()), "{events:?}");
+            Some(events.remove(0)["data"].take()).filter(|data| data["delivered"]["content_frames"] == frames)
+        })
+        .await;
+        assert_eq!(data["model_served"], "gpt-4o", "{data}");
+        assert_eq!(
+            (&data["usage"]["output_tokens"], &data["usage"]["source"]),
+            (&tokens.into(), &"estimate".into()),
+            "{data}"
+        );
+        assert!(data["usage"]["complete"] == false && data["timing"]["first_token_ms"].is_number(), "{data}");
+        assert_eq!(data["timing"]["inter_token_ms"].is_number(), frames == 2, "{data}");
+        gate.notify_one();
+    }
     got.text().await;
     let event = world.only_event().await;
     assert_eq!((&event["data"]["outcome"], &event["data"]["flags"].as_array().map(Vec::len)), (&"ok".into(), &Some(1)));

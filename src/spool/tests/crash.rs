@@ -43,7 +43,9 @@ fn life(sync: SyncMode) -> History {
     life.commit();
     let mut long = life.intend(200);
     life.progress(&mut long, 250);
+    life.further(&mut long);
     life.refuse(100);
+    life.further(&mut long);
     life.lose();
     life.interrupt(150);
     life.commit();
@@ -52,12 +54,15 @@ fn life(sync: SyncMode) -> History {
         life.request(BIG);
         life.commit();
     }
+    life.further(&mut long);
     life.deliver(usize::MAX);
     life.request(700);
+    life.further(&mut long);
     life.request(BIG);
     life.deliver(1);
     life.prepare();
     life.progress(&mut long, 1200);
+    life.further(&mut long);
     life.commit();
     life.deliver(1);
     let cut = life.intend(900);
@@ -70,6 +75,7 @@ fn life(sync: SyncMode) -> History {
     for _ in 0..4 {
         life.request(BIG);
     }
+    life.further(&mut short);
     life.commit();
     life.deliver(4);
     life.seal(short, 300);

@@ -113,11 +113,21 @@ impl History {
 
     pub(super) fn progress(&mut self, (id, ticket): &mut (Id, Ticket), bytes: usize) {
         let before = self.recorder.now();
-        let event = text(&format!("after{before}"), *id, bytes);
-        ticket.progress("org", &event);
+        let event = super::estimate(&format!("after{before} {}-{}", id.0, id.1), bytes);
+        assert!(ticket.progress("org", &event), "there is room");
         let after = self.recorder.now();
-        assert!(after > before, "there is room");
         self.entry(*id).progress.push((before, after, event));
+    }
+
+    /// The numbers of the last snapshot change.
+    pub(super) fn further(&mut self, (id, ticket): &mut (Id, Ticket)) {
+        let before = self.recorder.now();
+        let numbers = super::numbers(before as u64);
+        assert!(ticket.progress_further(&numbers), "there is room");
+        let after = self.recorder.now();
+        let progress = &mut self.entry(*id).progress;
+        let event = numbers.apply(&progress.last().unwrap().2).unwrap();
+        progress.push((before, after, event));
     }
 
     pub(super) fn seal(&mut self, (id, ticket): (Id, Ticket), bytes: usize) {

@@ -28,6 +28,8 @@ enum Step {
     BeginRaw(usize),
     SettleRaw(usize),
     Progress(usize, usize),
+    /// With these numbers.
+    Further(usize, u64),
     Seal(usize, usize),
     Drop(usize),
     Read(usize),
@@ -47,6 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => bytes.clone().prop_map(Step::BeginRaw),
         2 => bytes.clone().prop_map(Step::SettleRaw),
         2 => (at.clone(), bytes.clone()).prop_map(|(at, bytes)| Step::Progress(at, bytes)),
+        3 => (at.clone(), 0..10_000_u64).prop_map(|(at, numbers)| Step::Further(at, numbers)),
         6 => (at.clone(), bytes).prop_map(|(at, bytes)| Step::Seal(at, bytes)),
         1 => at.prop_map(Step::Drop),
         3 => (1..20_usize).prop_map(Step::Read),
@@ -109,14 +112,8 @@ impl Life {
                     self.settled((sequence.epoch, sequence.number), before, event);
                 }
             }
-            Step::Progress(at, bytes) => self.with(at, |life, id, ticket| {
-                let skipped = life.spool.stats().progress_skipped;
-                let event = text("progress", id, bytes);
-                ticket.progress("org", &event);
-                if matches!(life.model[&id], State::Open(_)) && life.spool.stats().progress_skipped == skipped {
-                    life.model.insert(id, State::Open(event));
-                }
-            }),
+            Step::Progress(at, bytes) => self.progress(at, bytes),
+            Step::Further(at, numbers) => self.further(at, numbers),
             Step::Seal(at, bytes) => {
                 let Some((id, ticket)) = self.take(at) else { return };
                 let event = text("final", id, bytes);
@@ -153,6 +150,30 @@ impl Life {
             self.end(id);
         }
         self.start();
+    }
+
+    fn progress(&mut self, at: usize, bytes: usize) {
+        self.with(at, |life, id, ticket| {
+            let event = super::estimate(&format!("progress {}-{}", id.0, id.1), bytes);
+            let skipped = life.spool.stats().progress_skipped;
+            let recorded = ticket.progress("org", &event);
+            let open = matches!(life.model[&id], State::Open(_));
+            assert_eq!(recorded, open && life.spool.stats().progress_skipped == skipped);
+            if recorded {
+                life.model.insert(id, State::Open(event));
+            }
+        });
+    }
+
+    fn further(&mut self, at: usize, numbers: u64) {
+        self.with(at, |life, id, ticket| {
+            let numbers = super::numbers(numbers);
+            let recorded = ticket.progress_further(&numbers);
+            if let (State::Open(event), true) = (&life.model[&id], recorded) {
+                // Only an estimate takes them.
+                life.model.insert(id, State::Open(numbers.apply(event).unwrap_or(event.clone())));
+            }
+        });
     }
 
     /// Gives out a number with its INTENT in one step.

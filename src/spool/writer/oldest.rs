@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Log;
 use crate::spool::position::Position;
-use crate::spool::record;
 use crate::spool::segment::SegmentId;
 
 /// A sink that reads the log.
@@ -42,7 +41,7 @@ impl Log {
             return Oldest::Free(info.id);
         }
         let here = self.open.iter().filter(|(_, open)| open.segment == info.id);
-        let bytes: usize = here.clone().map(|(_, open)| record::size(open.payload.len())).sum();
+        let bytes: usize = here.clone().map(|(_, open)| open.begun.bytes()).sum();
         // Carrying most of a segment onward would gain nothing and could go on for ever.
         if bytes > self.active.bytes / 2 {
             Oldest::Held

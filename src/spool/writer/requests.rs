@@ -1,6 +1,8 @@
 //! What requests do to the log: their numbers, what is reserved for them, and their INTENTs.
 
 use super::Log;
+use crate::event::Snapshot;
+use crate::spool::begun::Begun;
 use crate::spool::loss::LOSS_SHARE;
 use crate::spool::record::{CARRIED, Head, Kind};
 use crate::spool::room::{RECORD_SHARE, TICKET_SHARE};
@@ -45,6 +47,13 @@ impl Log {
         self.remember(number, payload);
     }
 
+    /// Appends a FURTHER, which changes numbers of what was recorded last; `fit` must have said yes.
+    pub(in crate::spool) fn further(&mut self, number: u64, snapshot: &Snapshot) {
+        let Some(open) = self.open.get_mut(&number) else { return };
+        let from = open.begun.go_on(snapshot);
+        self.append(self.head(Kind::Further, number), &[&from.to_le_bytes(), &snapshot.encode()]);
+    }
+
     /// Ends a ticket with its FINAL; `fit` must have said yes.
     pub(in crate::spool) fn seal(&mut self, number: u64, payload: &[&[u8]], now_ms: u64) {
         self.tickets -= 1;
@@ -60,11 +69,16 @@ impl Log {
         self.reserved = self.reserved.saturating_sub(RECORD_SHARE);
     }
 
-    /// Copies an open INTENT of an old segment into the active one; `fit` must have said yes.
-    pub(in crate::spool) fn carry(&mut self, number: u64) {
-        let Some(payload) = self.forget(number) else { return };
+    /// Copies an open INTENT of an old segment into the active one, with what has changed since; `fit` must have said yes.
+    /// False, and nothing is done, where more has changed than the copy was made `of`.
+    pub(in crate::spool) fn carry(&mut self, number: u64, (of, payload): (&Begun, Vec<u8>)) -> bool {
+        if self.begun(number) != Some(of) {
+            return false;
+        }
         let head = Head { flags: CARRIED, ..self.head(Kind::Intent, number) };
         self.append(head, &[&payload]);
+        self.forget(number);
         self.remember(number, payload);
+        true
     }
 }

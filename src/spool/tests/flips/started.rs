@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::history::{SEGMENT, open_on};
-use super::super::setting;
+use super::super::{estimate, event, is_loss, numbers, setting};
 use super::sweep;
 use crate::config::SyncMode;
 use crate::event::LossEvent;
@@ -13,7 +13,7 @@ use crate::spool::disk::recorded::{Image, Recorder, root};
 use crate::spool::record;
 use crate::spool::scan::Scan;
 use crate::spool::segment::{HEADER_BYTES, SegmentId};
-use crate::spool::{Spool, loss};
+use crate::spool::{Spool, Ticket, loss};
 
 /// What the normal run fills of its segment.
 const FILLED: usize = 4 * 1024;
@@ -47,26 +47,34 @@ fn written(segment_bytes: usize, filled: usize) -> (Written, Image) {
     let spool = open_on(&recorder, SyncMode::Process).unwrap();
     let mut dice = fastrand::Rng::with_seed(7);
     let (mut open, mut texts) = (Vec::new(), vec![Vec::new()]);
-    while end(&spool) + 2 * 700 < filled {
+    while end(&spool) + 2 * 800 < filled {
         let number = texts.len();
         let mut own = Vec::<Vec<u8>>::new();
-        let mut text = |kind: &str| {
-            own.push(format!("{:1$}", format!("{kind} {number} "), dice.usize(20..400)).into_bytes());
+        let mut text = |own: &mut Vec<Vec<u8>>, kind: &str| {
+            let (text, bytes) = (format!("{kind} {number} "), dice.usize(20..400));
+            own.push(if kind == "progress" { estimate(text.trim_end(), bytes) } else { event(&text, bytes) });
             own.last().unwrap().clone()
         };
         match number % 9 {
-            3 => drop(spool.settle_raw("org", &text("refused"))),
+            2 => {
+                let mut ticket = spool.begin_raw("org", &text(&mut own, "intent")).unwrap();
+                text(&mut own, "progress");
+                run(&mut ticket, &mut own);
+                open.push(ticket);
+            }
+            3 => drop(spool.settle_raw("org", &text(&mut own, "refused"))),
             5 => {
                 spool.0.shared.log().drop_next();
                 loss::tell_when_due(&spool.0.shared);
             }
-            7 => open.push(spool.begin_raw("org", &text("intent")).unwrap()),
+            7 => open.push(spool.begin_raw("org", &text(&mut own, "intent")).unwrap()),
             kind => {
-                let mut ticket = spool.begin_raw("org", &text("intent")).unwrap();
+                let mut ticket = spool.begin_raw("org", &text(&mut own, "intent")).unwrap();
                 if kind == 8 {
-                    ticket.progress("org", &text("progress"));
+                    text(&mut own, "progress");
+                    run(&mut ticket, &mut own);
                 }
-                drop(ticket.seal("org", &text("final")));
+                drop(ticket.seal("org", &text(&mut own, "final")));
             }
         }
         texts.push(own);
@@ -83,6 +91,13 @@ fn written(segment_bytes: usize, filled: usize) -> (Written, Image) {
     (Written { segment_bytes, inode, used, texts, records }, image)
 }
 
+/// Records how far a request has come, as its last text says, and that it has come further; what there was room for stays.
+fn run(ticket: &mut Ticket, own: &mut Vec<Vec<u8>>) {
+    let Some(progress) = own.pop().filter(|progress| ticket.progress("org", progress)) else { return };
+    let further = numbers(1 << 40).apply(&progress).filter(|_| ticket.progress_further(&numbers(1 << 40)));
+    own.extend([Some(progress), further].into_iter().flatten());
+}
+
 fn end(spool: &Spool) -> usize {
     spool.0.shared.log().segments.active_mut().unwrap().end as usize
 }
@@ -95,7 +110,7 @@ impl Written {
         let mut reader = spool.reader("kafka");
         let (mut seen, mut losses) = (vec![None; self.texts.len()], Vec::new());
         while let Some(record) = reader.next(Duration::ZERO) {
-            if record.event.starts_with(b"{") {
+            if is_loss(&record.event) {
                 losses.push(serde_json::from_slice::<LossEvent>(&record.event).unwrap());
                 continue;
             }
