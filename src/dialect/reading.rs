@@ -20,40 +20,42 @@ const NAME_MAX: usize = 256;
 const REASONS_MAX: usize = 16;
 
 /// The accumulator of one answer.
+///
+/// As it is declared it lies in memory: what each chunk of a stream touches stands first, and together.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
+#[repr(C)]
 pub struct Reading {
-    /// The model that the answer names; the first name that is not empty.
-    pub model_served: Option<String>,
-    /// Every finish reason in order; the same one twice in a row stands once.
-    pub finish_reasons: Vec<String>,
     /// Whether the last payload carried generated content: text, reasoning or tool arguments.
     pub had_content: bool,
     /// Whether the last payload was the extra one that asking for usage brings: usage, and nothing of an answer.
     pub usage_alone: bool,
-    /// The code of an error that the answer carries in its body.
-    pub error: Option<String>,
     /// Whether the stream said that it is done.
     pub done: bool,
     /// With `done`: the stream may yet go on, so its end is awaited for a moment.
     pub may_go_on: bool,
-    /// What the provider itself says that the request cost.
-    pub provider_cost: Option<NanoUsd>,
     /// The answer was given before it was generated: nothing of it can be counted here.
     pub deferred: bool,
-    /// The answer's id, where its usage may come by in more than one answer.
-    pub kept: Option<String>,
     /// The answer repeats the usage of another request.
     pub repeated: bool,
-    counts: Counts,
     /// The counts are those of a server about itself, which a usage object replaces.
     provisional: bool,
+    flags: Flags,
+    text: Text,
+    alike: Alike,
+    counts: Counts,
+    /// The model that the answer names; the first name that is not empty.
+    pub model_served: Option<String>,
+    /// Every finish reason in order; the same one twice in a row stands once.
+    pub finish_reasons: Vec<String>,
+    /// The code of an error that the answer carries in its body.
+    pub error: Option<String>,
+    /// What the provider itself says that the request cost.
+    pub provider_cost: Option<NanoUsd>,
+    /// The answer's id, where its usage may come by in more than one answer.
+    pub kept: Option<String>,
     raw: Option<Box<RawValue>>,
     /// The usage object of an event that was only compared, in place of `raw`.
     compared_raw: Vec<u8>,
-    text: Text,
-    flags: Flags,
-    alike: Alike,
 }
 
 /// Generated text, still escaped as in the JSON it came in. Its `Debug` does not show it.

@@ -13,7 +13,7 @@ use super::progress::Told;
 use super::realtime::Upgrade;
 use super::seal::BYTES_PER_TOKEN;
 use crate::dialect::{Reading, Route};
-use crate::event::{Beginning, Outcome, UsageEvent};
+use crate::event::{Beginning, Delivered, Outcome, UsageEvent};
 use crate::guard::Permit;
 use crate::metrics::Series;
 use crate::spool::Ticket;
@@ -23,8 +23,25 @@ use crate::types::Usage;
 const LARGEST_KEPT_PROMPT: usize = 256 * 1024;
 
 /// Everything that an event is made of. Whoever holds it must seal it.
+///
+/// As it is declared it lies in memory: what each chunk of a stream touches stands together, from the end of the marks to
+/// the beginning of the reading, in four cache lines. Streams are many, and what a chunk touches has to be fetched first.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Draft {
+    pub(super) marks: Marks,
+    /// When the spool is to be told again how far the answer has come, once it has been told.
+    pub(super) progress_due: Option<Instant>,
+    /// What reached the client.
+    pub(super) delivered: Delivered,
+    pub(super) route: Route,
+    /// The request may have reached the model, so that tokens may have been spent.
+    pub(super) reached: bool,
+    /// Part of the answer passed unread, so that its tokens cannot be counted.
+    pub(super) unread: bool,
+    /// The end of the answer has passed and nothing has come after it, though something may.
+    pub(super) passed_end: bool,
+    pub(super) reading: Reading,
     pub(super) meter: Arc<Meter>,
     pub(super) ticket: Ticket,
     /// What the event in its INTENT begins with, as long as it still does.
@@ -32,19 +49,8 @@ pub(super) struct Draft {
     pub(super) event: Box<UsageEvent>,
     pub(super) permit: Permit,
     pub(super) series: Arc<Series>,
-    pub(super) marks: Marks,
-    pub(super) route: Route,
-    pub(super) reading: Reading,
     pub(super) prompt: Prompt,
-    /// The request may have reached the model, so that tokens may have been spent.
-    pub(super) reached: bool,
-    /// Part of the answer passed unread, so that its tokens cannot be counted.
-    pub(super) unread: bool,
-    /// The end of the answer has passed and nothing has come after it, though something may.
-    pub(super) passed_end: bool,
-    /// When the spool is to be told again how far the answer has come, once it has been told.
-    pub(super) progress_due: Option<Instant>,
-    /// What it was told last, where only numbers will change of that.
+    /// What the spool was told last, where only numbers will change of that.
     pub(super) told: Option<Told>,
     /// The client's connection, where it asked to take it over.
     pub(super) upgrade: Option<Upgrade>,

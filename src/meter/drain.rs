@@ -3,7 +3,6 @@
 //! For providers that bill the whole answer anyway. At most [`MOST`] answers at once, [`LARGEST`] bytes and [`LONGEST`]
 //! each; beyond them the upstream is cut as with `abort`, and what was delivered is counted.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, watch};
 
 use super::draft::Draft;
+use super::few::Few;
 use super::flow::Flow;
 use super::watch::Close;
 
@@ -77,7 +77,7 @@ fn flag(draft: &mut Draft) {
 
 async fn drain(flow: &mut Flow) -> Close {
     let mut read = 0;
-    let mut out = VecDeque::new();
+    let mut out = Few::default();
     loop {
         let frame = match flow.body.frame().await {
             None => return Close::Whole,
@@ -87,9 +87,9 @@ async fn drain(flow: &mut Flow) -> Close {
         let Ok(chunk) = frame.into_data() else { continue };
         read += chunk.len();
         let Some(draft) = flow.exchange.draft() else { return Close::Broken };
-        let delivered = draft.event.data.delivered;
+        let delivered = draft.delivered;
         flow.watch.chunk(draft, chunk, &mut out);
-        draft.event.data.delivered = delivered;
+        draft.delivered = delivered;
         flag(draft);
         draft.note_progress();
         out.clear();

@@ -1,10 +1,9 @@
 //! The parts of an answer under way that outlive its client, for as long as its usage is still awaited.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 
 use super::exchange::{Exchange, Sealing};
+use super::few::Few;
 use super::watch::{Close, Watch};
 use crate::dialect::refusal::mid_stream;
 use crate::upstream::{AnswerBody, Failure};
@@ -19,7 +18,7 @@ pub(super) struct Flow {
 
 impl Flow {
     /// The body is whole.
-    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Sealing {
+    pub(super) fn finish(&mut self, out: &mut Few<Bytes>) -> Sealing {
         if let Some(draft) = self.exchange.draft() {
             self.watch.end(draft, Close::Whole, out);
         }
@@ -27,7 +26,7 @@ impl Flow {
     }
 
     /// It cannot become whole.
-    pub(super) fn fail(&mut self, failure: &Failure, out: &mut VecDeque<Bytes>) -> Sealing {
+    pub(super) fn fail(&mut self, failure: &Failure, out: &mut Few<Bytes>) -> Sealing {
         if let Some(draft) = self.exchange.draft() {
             self.watch.end(draft, Close::Broken, out);
         }
@@ -48,9 +47,9 @@ impl Flow {
     /// back has not been delivered.
     pub(super) fn left(&mut self, close: Close) {
         let Some(draft) = self.exchange.draft() else { return };
-        let delivered = draft.event.data.delivered;
-        self.watch.end(draft, close, &mut VecDeque::new());
-        draft.event.data.delivered = delivered;
+        let delivered = draft.delivered;
+        self.watch.end(draft, close, &mut Few::default());
+        draft.delivered = delivered;
         // Not every dialect says in so many words that this was all. The end of the body does.
         draft.reading.done |= close == Close::Whole;
     }

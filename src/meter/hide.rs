@@ -3,11 +3,12 @@
 //! Every other byte passes as it came. A frame that ends inside an event is held back only while that event could
 //! still be the usage chunk: no client can act on half an event, so nothing is delayed that could have been used.
 
-use std::collections::VecDeque;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
+
+use super::few::Few;
 
 /// An event larger than this is no usage chunk.
 const LARGEST: usize = 32 * 1024;
@@ -45,7 +46,7 @@ impl Hide {
 
     /// Whether a chunk passes as it came, as nearly all do: it ends with a whole event, nothing in it is hidden, and
     /// nothing is held that comes before it. If so that is noted.
-    pub(super) fn lets_pass(&mut self, spans: &[Span], pending: &[u8]) -> bool {
+    pub(super) fn lets_pass(&mut self, spans: &Few<Span>, pending: &[u8]) -> bool {
         let plain = pending.is_empty() && self.held.is_empty() && !self.after_hidden_cr;
         let passes = plain && !spans.iter().any(|span| span.hidden);
         self.begun &= !passes;
@@ -54,19 +55,14 @@ impl Hide {
 
     /// Passes a chunk on, without the hidden events in `spans` (in order); whether anything was hidden. `pending` are
     /// the bytes so far of the event within which the chunk ends.
-    pub(super) fn pass(
-        &mut self,
-        chunk: &Bytes,
-        (spans, pending): (&[Span], &[u8]),
-        out: &mut VecDeque<Bytes>,
-    ) -> bool {
+    pub(super) fn pass(&mut self, chunk: &Bytes, (spans, pending): (&Few<Span>, &[u8]), out: &mut Few<Bytes>) -> bool {
         if chunk.is_empty() {
             return false;
         }
         let orphan = std::mem::take(&mut self.after_hidden_cr) && chunk.first() == Some(&b'\n');
         let mut from = usize::from(orphan);
         let mut hid = false;
-        for span in spans {
+        for span in spans.iter() {
             match (span.hidden, span.start) {
                 (true, None) => self.forget(),
                 // What was held ended without being an event, such as a comment.
@@ -88,7 +84,7 @@ impl Hide {
     }
 
     /// The rest of a chunk: what has ended, then perhaps the beginning of what may be the usage chunk.
-    fn tail(&mut self, rest: &Bytes, pending: &[u8], out: &mut VecDeque<Bytes>) {
+    fn tail(&mut self, rest: &Bytes, pending: &[u8], out: &mut Few<Bytes>) {
         if pending.len() <= rest.len() {
             // It begins here: what was held before it has ended.
             self.release(out);
@@ -109,7 +105,7 @@ impl Hide {
     }
 
     /// Passes on what was held back.
-    pub(super) fn release(&mut self, out: &mut VecDeque<Bytes>) {
+    pub(super) fn release(&mut self, out: &mut Few<Bytes>) {
         for held in self.held.drain(..) {
             push(out, held);
         }
@@ -123,7 +119,7 @@ impl Hide {
     }
 }
 
-fn push(out: &mut VecDeque<Bytes>, bytes: Bytes) {
+fn push(out: &mut Few<Bytes>, bytes: Bytes) {
     if !bytes.is_empty() {
         out.push_back(bytes);
     }

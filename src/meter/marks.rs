@@ -6,19 +6,20 @@ use tokio::time::Instant;
 
 use crate::event::{Spans, Timing};
 
-/// The moments of an exchange that its timing is made of.
+/// The moments of an exchange that its timing is made of. Those that move with each chunk come last (see `Draft`).
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Marks {
     started: Instant,
     first_byte: Option<Instant>,
-    first_content: Option<Instant>,
-    last_content: Option<Instant>,
     ended: Option<Instant>,
-    content_frames: u64,
     /// Microseconds spent in admission.
     pub(super) guard_us: u64,
     /// Microseconds that we added before the request went upstream.
     pub(super) overhead_us: u64,
+    first_content: Option<Instant>,
+    last_content: Option<Instant>,
+    content_frames: u64,
 }
 
 impl Marks {

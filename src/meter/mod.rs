@@ -10,6 +10,7 @@ mod counting;
 mod draft;
 mod drain;
 mod exchange;
+mod few;
 mod flow;
 mod form;
 pub mod framing;

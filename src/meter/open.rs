@@ -8,7 +8,7 @@ use super::marks::Marks;
 use super::{Arrival, Content, Exchange, Meter, settle, unnumbered};
 use crate::boxed;
 use crate::dialect::{Ask, Reading};
-use crate::event::{self, Beginning, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
+use crate::event::{self, Beginning, Delivered, LimitsUsed, Outcome, RequestFacts, Sequence, UsageData, UsageEvent};
 use crate::guard::{Caller, Permit};
 use crate::metrics::{Series, SeriesKey};
 use crate::reject::Reject;
@@ -50,6 +50,7 @@ impl Meter {
             series,
             marks,
             route: arrival.route,
+            delivered: Delivered::default(),
             reading: Reading::default(),
             prompt,
             reached: false,

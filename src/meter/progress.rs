@@ -74,7 +74,7 @@ impl Draft {
         }
         let (input_tokens, output_tokens) = self.estimate();
         Some(Snapshot {
-            delivered: data.delivered,
+            delivered: self.delivered,
             spans: self.marks.spans(),
             input_tokens,
             output_tokens,
@@ -115,6 +115,7 @@ impl Draft {
         let bill = Bill::of(&usage, self.reading.billed());
         data.cost = price::cost(prices, models.0, models.1, &bill);
         data.usage = usage;
+        data.delivered = self.delivered;
         // An event that cannot be encoded is said when it is sealed.
         let Self { event, ticket, beginning, .. } = self;
         super::encoded(event, beginning.as_ref(), |subject, line| ticket.progress(subject, line)).unwrap_or(false)

@@ -153,6 +153,7 @@ impl Draft {
         let cost = price::cost(&catalog.prices, models.0, models.1, &bill);
         data.cost = cost.filter(|_| known);
         data.usage = usage;
+        data.delivered = self.delivered;
     }
 
     /// Returns what was reserved and not used, or takes what was used beyond it. What nobody knows stays reserved:

@@ -3,7 +3,6 @@
 //! It owns none of the client's bytes and cannot fail: a defect in a dialect is caught, flagged, and ends the metering
 //! of this answer, never the answer.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::draft::Draft;
+use super::few::Few;
 use super::framing::{Cutter, Encoded, Framing, Inflate, Stop};
 use super::hide::{Hide, Span};
 use crate::dialect::{Flags, Streams};
@@ -22,7 +22,7 @@ pub(super) struct Watch {
     /// Decodes what the framing reads, where the answer is compressed.
     inflate: Option<Inflate>,
     hide: Option<Hide>,
-    spans: Vec<Span>,
+    spans: Few<Span>,
 }
 
 /// Whether an answer goes on after a chunk.
@@ -45,7 +45,7 @@ pub(super) enum Close {
 
 impl Watch {
     pub(super) fn new(framing: Framing, hiding: bool) -> Self {
-        Self { framing, inflate: None, hide: hiding.then(Hide::default), spans: Vec::new() }
+        Self { framing, inflate: None, hide: hiding.then(Hide::default), spans: Few::default() }
     }
 
     /// The same for an answer that may be compressed; of one that is nothing can be taken out.
@@ -70,18 +70,18 @@ impl Watch {
     }
 
     /// Looks at a chunk; what may pass to the client is added to `out`.
-    pub(super) fn chunk(&mut self, draft: &mut Draft, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Seen {
+    pub(super) fn chunk(&mut self, draft: &mut Draft, chunk: Bytes, out: &mut Few<Bytes>) -> Seen {
         let looked = catch_unwind(AssertUnwindSafe(|| self.look(draft, &chunk)));
         let seen = looked.unwrap_or_else(|_| self.give_up(draft));
         let (before, length) = (out.len(), chunk.len());
         let as_it_came = self.pass(draft, chunk, out);
-        draft.event.data.delivered.bytes += if as_it_came { length as u64 } else { total(out, before) };
+        draft.delivered.bytes += if as_it_came { length as u64 } else { total(out, before) };
         // Places in the chunk are places in what passes only where the chunk passes as it came.
         if as_it_came || seen == Seen::More { seen } else { Seen::Last(0) }
     }
 
     /// Passes on what may pass of a chunk that was looked at; whether that is the chunk as it came.
-    fn pass(&mut self, draft: &mut Draft, chunk: Bytes, out: &mut VecDeque<Bytes>) -> bool {
+    fn pass(&mut self, draft: &mut Draft, chunk: Bytes, out: &mut Few<Bytes>) -> bool {
         let pending = match &self.framing {
             Framing::Stream(stream) => stream.pending(),
             Framing::Whole(_) | Framing::Opaque => &[],
@@ -104,7 +104,7 @@ impl Watch {
     fn look(&mut self, draft: &mut Draft, chunk: &Bytes) -> Seen {
         self.spans.clear();
         if !matches!(self.framing, Framing::Stream(_)) {
-            draft.event.data.delivered.frames += 1;
+            draft.delivered.frames += 1;
         }
         match self.inflate.take() {
             Some(inflate) => self.look_into(draft, chunk, inflate),
@@ -126,8 +126,7 @@ impl Watch {
     }
 
     fn read(&mut self, draft: &mut Draft, piece: &Bytes) -> Seen {
-        let Draft { event, reading, marks, route, passed_end, .. } = draft;
-        let delivered = &mut event.data.delivered;
+        let Draft { delivered, reading, marks, route, passed_end, .. } = draft;
         let stream = match &mut self.framing {
             Framing::Stream(stream) => stream,
             Framing::Whole(whole) => {
@@ -143,7 +142,7 @@ impl Watch {
             let mut span = Span { start: event.start, end: event.end, hidden: false };
             if let Some(hide) = hide {
                 span.hidden = reading.usage_alone && !reading.had_content && hide.may_take(span);
-                spans.push(span);
+                spans.push_back(span);
             }
             delivered.frames += u64::from(!span.hidden);
             contents += u64::from(reading.had_content);
@@ -172,7 +171,7 @@ impl Watch {
     }
 
     /// The answer is over: reads what only its end makes whole, and passes on what was held back.
-    pub(super) fn end(&mut self, draft: &mut Draft, close: Close, out: &mut VecDeque<Bytes>) {
+    pub(super) fn end(&mut self, draft: &mut Draft, close: Close, out: &mut Few<Bytes>) {
         let read = catch_unwind(AssertUnwindSafe(|| self.read_end(draft, close)));
         let hidden = read.unwrap_or_else(|_| {
             self.give_up(draft);
@@ -185,7 +184,7 @@ impl Watch {
             draft.event.data.flag("usage_hidden");
         }
         hide.release(out);
-        draft.event.data.delivered.bytes += total(out, before);
+        draft.delivered.bytes += total(out, before);
     }
 
     /// Reads the last event or the document; whether it was an event to be hidden.
@@ -222,8 +221,7 @@ impl Watch {
 
 /// Reads an event that the body ended without a blank line. Half an event says nothing, least of all that it is odd.
 fn read_last(stream: &mut Cutter, hide: Option<&Hide>, (draft, close): (&mut Draft, Close)) -> bool {
-    let Draft { event, reading, marks, route, .. } = draft;
-    let delivered = &mut event.data.delivered;
+    let Draft { delivered, reading, marks, route, .. } = draft;
     let mut hidden = false;
     stream.finish(&mut |event| {
         if close == Close::Broken && !is_whole(event.data) {
@@ -246,6 +244,6 @@ fn is_whole(data: &[u8]) -> bool {
     data.trim_ascii().starts_with(b"[DONE]") || serde_json::from_slice::<IgnoredAny>(data).is_ok()
 }
 
-fn total(out: &VecDeque<Bytes>, before: usize) -> u64 {
+fn total(out: &Few<Bytes>, before: usize) -> u64 {
     out.iter().skip(before).map(|bytes| bytes.len() as u64).sum()
 }

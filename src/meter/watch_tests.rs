@@ -1,6 +1,5 @@
 //! Whatever an answer sends and however it is cut, the client's bytes pass and the facts beside them are right.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use proptest::prelude::{Just, ProptestConfig, any, prop_assert, prop_assert_eq, 
 use proptest::test_runner::TestRunner;
 use tempfile::TempDir;
 
+use super::few::Few;
 use super::framing::{Cutter, Framing, Sse, Whole};
 use super::watch::{Close, Seen, Watch};
 use super::{Arrival, Content, Exchange, Meter};
@@ -95,7 +95,7 @@ fn a_defect_in_a_dialect_costs_the_client_nothing_and_flags_the_event() {
             let mut exchange = ground.exchange(Some(&Faulty));
             let draft = exchange.draft().unwrap();
             let mut watch = Watch::new(Framing::Stream(Cutter::Events(Sse::default())), hiding);
-            let mut out = VecDeque::new();
+            let mut out = Few::default();
             for chunk in cut(wire, size) {
                 assert_eq!(watch.chunk(draft, chunk, &mut out), Seen::More);
             }
@@ -114,7 +114,7 @@ fn a_defect_at_the_end_of_a_document_flags_the_event() {
     let mut exchange = ground.exchange(Some(&Faulty));
     let draft = exchange.draft().unwrap();
     let mut watch = Watch::new(Framing::Whole(Whole::default()), false);
-    let mut out = VecDeque::new();
+    let mut out = Few::default();
     watch.chunk(draft, Bytes::from_static(b"{\"a\":3"), &mut out);
     watch.end(draft, Close::Whole, &mut out);
     assert!(draft.event.data.flags.contains(&"meter_error".into()) && draft.unread);
@@ -141,7 +141,7 @@ fn bytes_and_frames_are_what_the_client_got_and_unhidden_frames_pass_one_to_one(
         let mut exchange = ground.exchange(None);
         let draft = exchange.draft().unwrap();
         let mut watch = Watch::new(Framing::Stream(Cutter::Events(Sse::default())), hiding);
-        let mut out = VecDeque::new();
+        let mut out = Few::default();
         for chunk in cut(wire.as_bytes(), size) {
             watch.chunk(draft, chunk, &mut out);
         }
@@ -163,14 +163,14 @@ fn the_last_event_begins_where_it_does_in_what_passes() {
     let mut exchange = ground.exchange(None);
     let draft = exchange.draft().unwrap();
     let wire = Bytes::from(format!("{CONTENT}\n\n{USAGE}\n\ndata: [DONE]\n\n"));
-    let mut out = VecDeque::new();
+    let mut out = Few::default();
     let mut watch = Watch::new(Framing::Stream(Cutter::Events(Sse::default())), true);
     assert_eq!(watch.chunk(draft, wire.clone(), &mut out), Seen::Last(0), "places have moved: nothing may go early");
     let mut exchange = ground.exchange(None);
     let draft = exchange.draft().unwrap();
     let mut watch = Watch::new(Framing::Stream(Cutter::Events(Sse::default())), false);
     let at = wire.len() - "data: [DONE]\n\n".len();
-    assert_eq!(watch.chunk(draft, wire, &mut VecDeque::new()), Seen::Last(at));
+    assert_eq!(watch.chunk(draft, wire, &mut Few::default()), Seen::Last(at));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn half_of_the_last_event_or_document_says_nothing() {
         let mut exchange = ground.exchange(None);
         let draft = exchange.draft().unwrap();
         let mut watch = Watch::new(framing, false);
-        let mut out = VecDeque::new();
+        let mut out = Few::default();
         watch.chunk(draft, Bytes::from_static(b"data: {\"choices\":[{\"del"), &mut out);
         watch.end(draft, Close::Broken, &mut out);
         assert_eq!(draft.reading.flags().names().count(), 0);

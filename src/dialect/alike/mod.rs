@@ -38,14 +38,15 @@ pub(super) struct Differs<'a> {
     pub(super) usage: Option<&'a [u8]>,
 }
 
-/// What is remembered of a stream's events. Its `Debug` shows no content.
+/// What is remembered of a stream's events. Its `Debug` shows no content. What is compared stands first (see `Reading`).
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Alike {
+    misses: u8,
     pattern: Option<Pattern>,
-    numbers: Option<&'static Numbers>,
     /// The numbers of the last event that was like it.
     found: [Option<u64>; NUMBERS],
-    misses: u8,
+    numbers: Option<&'static Numbers>,
     noted: Noted,
 }
 

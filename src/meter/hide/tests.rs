@@ -1,7 +1,5 @@
 //! However a transcript is cut, exactly its usage-only events are taken out, and nothing else moves.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use http::Method;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -9,6 +7,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_a
 use super::{Hide, Span};
 use crate::config::DialectChoice;
 use crate::dialect::{Reading, route};
+use crate::meter::few::Few;
 use crate::meter::framing::Sse;
 
 /// A transcript, and what of it the client may see.
@@ -78,12 +77,12 @@ fn is_usage_alone(event: &[u8]) -> bool {
 
 /// What a watcher does with a hide, without the rest of it.
 fn hidden_from(chunks: &[Bytes]) -> Vec<u8> {
-    let (mut sse, mut hide, mut out) = (Sse::default(), Hide::default(), VecDeque::new());
+    let (mut sse, mut hide, mut out) = (Sse::default(), Hide::default(), Few::default());
     for chunk in chunks {
-        let mut spans = Vec::new();
+        let mut spans = Few::default();
         sse.feed(chunk, &mut |event| {
             let span = Span { start: event.start, end: event.end, hidden: false };
-            spans.push(Span { hidden: hide.may_take(span) && is_usage_alone(event.data), ..span });
+            spans.push_back(Span { hidden: hide.may_take(span) && is_usage_alone(event.data), ..span });
         });
         hide.pass(chunk, (&spans, sse.pending()), &mut out);
     }
@@ -135,9 +134,9 @@ proptest! {
     #[test]
     fn no_event_is_held_back_once_it_belongs_to_a_choice(text in "[a-z]{1,20}") {
         let chunk = Bytes::from(format!("data: {}", content(&text)));
-        let (mut sse, mut hide, mut out) = (Sse::default(), Hide::default(), VecDeque::new());
+        let (mut sse, mut hide, mut out) = (Sse::default(), Hide::default(), Few::default());
         sse.feed(&chunk, &mut |_| ());
-        hide.pass(&chunk, (&[], sse.pending()), &mut out);
+        hide.pass(&chunk, (&Few::default(), sse.pending()), &mut out);
         prop_assert!(out.iter().eq([&chunk]));
     }
 }

@@ -1,6 +1,5 @@
 //! What a killed process leaves of a running answer is the event of the last snapshot, whole or not.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::advance;
 
+use super::super::few::Few;
 use super::super::framing::{Cutter, Framing, Sse};
 use super::super::watch::Watch;
 use super::super::watch_tests::Ground;
@@ -40,7 +40,7 @@ impl<'a> Stream<'a> {
     async fn passes(&mut self, payload: &str) -> bool {
         advance(PAUSE).await;
         let draft = self.exchange.draft().unwrap();
-        self.watch.chunk(draft, Bytes::from(format!("data: {payload}\n\n")), &mut VecDeque::new());
+        self.watch.chunk(draft, Bytes::from(format!("data: {payload}\n\n")), &mut Few::default());
         advance(Duration::from_micros(77)).await;
         let numbers = draft.snapshot().is_some();
         assert!(draft.owes_progress().is_some());
@@ -159,7 +159,7 @@ fn an_end_that_may_not_be_one_is_told_whole_and_so_is_what_comes_after() {
         assert!(!stream.passes(&text).await && stream.passes(&text).await);
         let draft = stream.exchange.draft().unwrap();
         assert!(draft.note_end().is_none(), "nobody has reported usage");
-        stream.watch.chunk(draft, Bytes::from(format!("data: {USAGE}\n\n")), &mut VecDeque::new());
+        stream.watch.chunk(draft, Bytes::from(format!("data: {USAGE}\n\n")), &mut Few::default());
         assert!(draft.note_end().is_some());
         assert!(recovered(stream.ground).contains(r#""source":"provider","complete":true"#));
         assert!(!stream.passes(&text).await);

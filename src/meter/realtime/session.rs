@@ -161,7 +161,7 @@ impl<'e> Listening<'e> {
 
     fn delivered(&mut self, bytes: usize) {
         if let Some(draft) = self.exchange.draft() {
-            draft.event.data.delivered.bytes += bytes as u64;
+            draft.delivered.bytes += bytes as u64;
         }
     }
 
@@ -180,7 +180,7 @@ impl<'e> Listening<'e> {
 /// Reads a message; the event that it ended, if it did.
 fn hear(draft: &mut Draft, message: &[u8], under_way: (&mut Option<Part>, &mut Option<String>)) -> Option<Commit> {
     let (part, model) = under_way;
-    draft.event.data.delivered.frames += 1;
+    draft.delivered.frames += 1;
     if let Some(reading) = realtime::read_beside(message) {
         return Some(draft.record_part(Part::of(reading), Operation::Transcription));
     }
@@ -192,7 +192,7 @@ fn hear(draft: &mut Draft, message: &[u8], under_way: (&mut Option<Part>, &mut O
     draft.route.dialect.read_answer(message.into(), &mut current.reading);
     current.passed();
     if current.reading.had_content {
-        draft.event.data.delivered.content_frames += 1;
+        draft.delivered.content_frames += 1;
         draft.marks.content(tokio::time::Instant::now(), 1);
     }
     if let Some(session) = current.reading.kept.take() {

@@ -1,7 +1,5 @@
 //! How a tap begins: from the answer's head follows how its body is read.
 
-use std::collections::VecDeque;
-
 use http::Response;
 use http_body::Body;
 
@@ -11,6 +9,7 @@ use super::rest::Rest;
 use super::{Passage, Tap};
 use crate::config::Disconnect;
 use crate::meter::exchange::Exchange;
+use crate::meter::few::Few;
 use crate::meter::flow::Flow;
 use crate::meter::framing::{Encoded, Framing};
 use crate::meter::realtime;
@@ -57,7 +56,7 @@ impl Tap {
             exchange.complete().await;
         }
         let watch = Watch::new(framing, duties.hide_usage && stream).through(encoded);
-        let (flow, out) = (Flow { body, exchange, watch }, VecDeque::new());
+        let (flow, out) = (Flow { body, exchange, watch }, Few::default());
         let (rest, disconnect) = (Rest::default(), duties.disconnect);
         let mut response = Response::new(Self(Some(Passage { flow, out, end, rest, cut, disconnect })));
         *response.status_mut() = status;

@@ -2,7 +2,6 @@
 //!
 //! Boxed by its owner: most of the time there is none.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::Polled;
 use crate::meter::exchange::Sealing;
+use crate::meter::few::Few;
 use crate::meter::flow::Flow;
 use crate::meter::watch::{Close, Seen};
 use crate::spool::Commit;
@@ -26,16 +26,16 @@ const WRITING: Duration = Duration::from_millis(20);
 const LINGER: Duration = Duration::from_millis(50);
 
 /// An answer, and what of it may leave.
-type Passing<'a> = (&'a mut Flow, &'a mut VecDeque<Bytes>);
+type Passing<'a> = (&'a mut Flow, &'a mut Few<Bytes>);
 
 /// See the module.
 #[derive(Debug)]
 pub(super) enum End {
     /// The last event has come, but of a kind that others may follow: it waits a moment for them or for the end.
-    Lingering(Pin<Box<Sleep>>, VecDeque<Bytes>),
+    Lingering(Pin<Box<Sleep>>, Few<Bytes>),
     /// Nothing came. It may be another step of a conversation that takes its time: what has come so far is being recorded;
     /// then its end may leave, and whatever follows is read as well.
-    Noting(Commit, VecDeque<Bytes>),
+    Noting(Commit, Few<Bytes>),
     /// The event is being recorded; then `Last` is released, and after it what came with it, or the failure that cut it.
     Sealing(Sealing, Last, Option<Result<Frame<Bytes>, Failure>>),
     /// Recorded, but the upstream has not ended the body yet. The connection had its chance to send what was released.
@@ -50,7 +50,7 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) enum Last {
     /// These bytes, then whatever trails.
-    Bytes(VecDeque<Bytes>),
+    Bytes(Few<Bytes>),
     /// Trailers.
     Trailers(HeaderMap),
     /// The failure, which cuts the client's stream as the upstream's was cut; before it, what announces it.
@@ -94,7 +94,7 @@ impl End {
     }
 
     /// The body is whole.
-    pub(super) fn finished(flow: &mut Flow, out: &mut VecDeque<Bytes>) -> Self {
+    pub(super) fn finished(flow: &mut Flow, out: &mut Few<Bytes>) -> Self {
         Self::Sealing(flow.finish(out), Last::Nothing, None)
     }
 
@@ -105,7 +105,7 @@ impl End {
     }
 
     /// The answer cannot become whole.
-    pub(super) fn failed(failure: Failure, flow: &mut Flow, out: &mut VecDeque<Bytes>) -> Self {
+    pub(super) fn failed(failure: Failure, flow: &mut Flow, out: &mut Few<Bytes>) -> Self {
         let announcement = flow.announcement(&failure);
         let sealing = flow.fail(&failure, out);
         Self::Sealing(sealing, Last::Failure(failure, announcement), None)
@@ -128,7 +128,7 @@ impl End {
         Self::Sealing(flow.exchange.complete(), Last::Bytes(last), None)
     }
 
-    fn lingering(held: VecDeque<Bytes>) -> Self {
+    fn lingering(held: Few<Bytes>) -> Self {
         Self::Lingering(Box::pin(sleep(LINGER)), held)
     }
 
@@ -148,7 +148,7 @@ impl End {
             }
             Self::Noting(commit, held) => {
                 ready!(Pin::new(commit).poll(cx));
-                out.append(held);
+                out.extend(std::mem::take(held));
                 Poll::Ready(Step::NoEnd)
             }
             Self::Sealing(sealing, ..) => {
@@ -170,7 +170,7 @@ impl End {
     }
 
     /// The last event has waited: for more of the stream, its end, or nothing.
-    fn waited(&mut self, came: Came, mut held: VecDeque<Bytes>, (flow, out): Passing<'_>) -> Step {
+    fn waited(&mut self, came: Came, mut held: Few<Bytes>, (flow, out): Passing<'_>) -> Step {
         let Flow { exchange, watch, .. } = flow;
         let Some(draft) = exchange.draft() else { return Step::NoEnd };
         let (close, after) = match came {
@@ -198,7 +198,7 @@ impl End {
         Step::Further
     }
 
-    fn release(&mut self, last: Last, after: Option<Result<Frame<Bytes>, Failure>>, out: &mut VecDeque<Bytes>) -> Step {
+    fn release(&mut self, last: Last, after: Option<Result<Frame<Bytes>, Failure>>, out: &mut Few<Bytes>) -> Step {
         Step::Pass(match last {
             Last::Bytes(bytes) => {
                 out.extend(bytes);

@@ -18,7 +18,6 @@ mod cut;
 mod end;
 mod rest;
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -26,6 +25,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::drain;
+use super::few::Few;
 use super::flow::Flow;
 use super::watch::{Close, Seen};
 use crate::config::Disconnect;
@@ -45,7 +45,7 @@ pub struct Tap(Option<Passage>);
 struct Passage {
     flow: Flow,
     /// What may leave.
-    out: VecDeque<Bytes>,
+    out: Few<Bytes>,
     /// What is done about the end of the answer, once that has come.
     end: Option<Box<End>>,
     rest: Rest,
@@ -114,7 +114,7 @@ impl Passage {
         self.ends(|flow, out| End::failed(failure, flow, out));
     }
 
-    fn ends(&mut self, how: impl FnOnce(&mut Flow, &mut VecDeque<Bytes>) -> End) {
+    fn ends(&mut self, how: impl FnOnce(&mut Flow, &mut Few<Bytes>) -> End) {
         self.end = Some(Box::new(how(&mut self.flow, &mut self.out)));
     }
 
