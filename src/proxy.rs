@@ -11,7 +11,6 @@ use http::{Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
-use crate::boxed;
 use crate::dialect::{Ask, refusal};
 use crate::guard::{Guard, Refused, Wants};
 use crate::listener::hygiene;
@@ -107,8 +106,7 @@ impl Proxy {
             encoding: Encoding::AsAsked,
         };
         let asked = (outbound, &passage.ask, passage.arrival.route);
-        // Apart from the rest, or each step from here up to the connection would make room for it anew.
-        match boxed::pinned(|| meter::send(self.meter.memory(), target, asked)).await {
+        match meter::send(self.meter.memory(), target, asked).await {
             Ok((answer, hide_usage)) => {
                 let duties = Duties { hide_usage, stream_asked: passage.ask.stream, disconnect: target.disconnect };
                 Tap::attach(exchange, answer, duties).await.map(Either::Left)

@@ -18,6 +18,7 @@ use super::cache::{Cache, CacheKey, Held, Terms};
 use super::flight::{Answer, Flights};
 use super::source::{Before, FetchError, Granted, KeySource, Question, Verdict};
 use super::stats::Counters;
+use crate::boxed;
 use crate::reject::Reject;
 use crate::types::KeyRecord;
 
@@ -97,13 +98,14 @@ impl Lookup {
     /// What the source says, asked once for all who want to know at the same time.
     pub(super) async fn ask(&self, asked: &Question<'_>) -> Answer {
         let key = self.cache.key(asked);
-        self.flights.join(key, || self.fetch(key, asked)).await
+        // Rarely done: the requests that need not ask make no room for it.
+        boxed::pinned(|| self.flights.join(key, || self.fetch(key, asked))).await
     }
 
     /// As [`Lookup::ask`], although the cache may know: what it knows is used up.
     pub(super) async fn ask_again(&self, asked: &Question<'_>) -> Answer {
         let key = self.cache.key(asked);
-        self.flights.join(key, || self.question(key, asked)).await
+        boxed::pinned(|| self.flights.join(key, || self.question(key, asked))).await
     }
 
     async fn fetch(&self, key: CacheKey, asked: &Question<'_>) -> Answer {

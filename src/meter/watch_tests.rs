@@ -101,7 +101,7 @@ fn a_defect_in_a_dialect_costs_the_client_nothing_and_flags_the_event() {
             }
             watch.end(draft, Close::Whole, &mut out);
             assert_eq!(out.iter().flatten().copied().collect::<Vec<u8>>(), wire, "pieces of {size}");
-            assert_eq!(draft.event.data.delivered.bytes, wire.len() as u64);
+            assert_eq!(draft.delivered.bytes, wire.len() as u64);
             assert!(draft.event.data.flags.contains(&"meter_error".into()) && draft.unread);
         }
     }
@@ -146,7 +146,7 @@ fn bytes_and_frames_are_what_the_client_got_and_unhidden_frames_pass_one_to_one(
             watch.chunk(draft, chunk, &mut out);
         }
         watch.end(draft, Close::Whole, &mut out);
-        let delivered = draft.event.data.delivered;
+        let delivered = draft.delivered;
         prop_assert_eq!(delivered.bytes, out.iter().map(|piece| piece.len() as u64).sum::<u64>());
         prop_assert_eq!((delivered.frames, delivered.content_frames), (frames, contents));
         if !hiding {

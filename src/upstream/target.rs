@@ -26,6 +26,7 @@ use super::route::{Routing, matches};
 use super::stats::Counters;
 use super::stream::Unread;
 use super::upload::{OutboundBody, Progress, Stage, Upload};
+use crate::boxed;
 use crate::config::{self, DialectChoice, Disconnect, Matching, Timeouts};
 use crate::reject::Reject;
 
@@ -113,7 +114,9 @@ impl Target {
             return Err(Failure::new(Step::Connect, Cause::Unreachable));
         };
         let counters = Arc::clone(&flight.counters);
-        self.call(outbound, flight).await.inspect_err(|failure| counters.failed(failure))
+        // Apart from the rest, or each step from here up to the connection would make room for it anew.
+        let answer = boxed::pinned(|| self.call(outbound, flight)).await;
+        answer.inspect_err(|failure| counters.failed(failure))
     }
 
     /// Opens a connection, TLS included, and closes it again.

@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::Caller;
 use http::{HeaderMap, HeaderValue};
 
+use crate::boxed;
 use crate::config::{LimitSet, SharedLimits};
 use crate::header;
 use crate::reject::Reject;
@@ -90,7 +91,7 @@ impl Limiters {
         let scopes = self.scopes_of(caller, limits);
         match &self.store {
             None => Reservation::take(scopes, need).map_err(Reject::Limited),
-            Some(store) => reserve_shared(store, caller, (scopes, need)).await,
+            Some(store) => boxed::pinned(|| reserve_shared(store, caller, (scopes, need))).await,
         }
     }
 
