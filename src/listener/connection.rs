@@ -77,12 +77,11 @@ where
             return self.drive(socket, Peer { address, tls: false }, &activity).await;
         };
         // Kept apart: the room that TLS takes would be that of every connection.
-        boxed::pinned(|| self.secure(tls, socket, address)).await;
+        boxed::pinned(|| self.secure(tls, (socket, address), activity)).await;
     }
 
     /// Agrees on TLS, then drives the connection.
-    async fn secure(&self, tls: &TlsReload, socket: Socket, address: SocketAddr) {
-        let activity = Arc::clone(socket.activity());
+    async fn secure(&self, tls: &TlsReload, (socket, address): (Socket, SocketAddr), activity: Arc<Activity>) {
         let handshake = TlsAcceptor::from(tls.current()).accept(socket);
         match timeout(self.patience.header, handshake).await {
             Ok(Ok(stream)) => {

@@ -32,11 +32,6 @@ impl Socket {
         Self { stream, activity, blocked: false, closing: None }
     }
 
-    /// The connection's clocks.
-    pub(super) fn activity(&self) -> &Arc<Activity> {
-        &self.activity
-    }
-
     /// Tells the clocks only what changes, so that writing without a hitch costs nothing.
     fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let blocks = written.is_pending();

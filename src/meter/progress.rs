@@ -89,8 +89,10 @@ impl Draft {
         let recorded = self.record_progress(usage, &prices);
         let data = &mut self.event.data;
         data.flags.retain(|flag| flag != PARTIAL);
-        let row = price::place(&prices, self.reading.model_served.as_deref(), data.model_requested.as_deref());
-        self.told = (recorded && !self.reading.has_usage()).then_some(Told { prices, row, flags });
+        self.told = (recorded && !self.reading.has_usage()).then(|| {
+            let row = price::place(&prices, self.reading.model_served.as_deref(), data.model_requested.as_deref());
+            Told { prices, row, flags }
+        });
     }
 
     /// Tells the spool what the answer comes to if it is over now. Once that is as safe as its event would be, its end may

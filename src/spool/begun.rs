@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::record::{self, Found};
+use super::record;
 use crate::event::Snapshot;
 
 /// See the module.
@@ -52,9 +52,9 @@ impl Begun {
     }
 
     /// Takes the numbers of a FURTHER that was found, if it goes on from this.
-    pub(super) fn follow(&mut self, further: &Found<'_>) {
-        if let Some((_, snapshot)) = further.further().filter(|(from, _)| *from == crc32c::crc32c(&self.payload)) {
-            self.go_on(&snapshot);
+    pub(super) fn follow(&mut self, (from, snapshot): (u32, Snapshot)) {
+        if from == crc32c::crc32c(&self.payload) {
+            self.since = Some(Box::new(Since { from, snapshot }));
         }
     }
 
@@ -65,9 +65,8 @@ impl Begun {
 
     fn applied(&self) -> Option<Vec<u8>> {
         let since = self.since.as_ref()?;
-        let (key, event) = record::split_payload(&self.payload)?;
-        let event = since.snapshot.apply(event)?;
-        let before = self.payload.get(..2 + key.len())?;
-        Some([before, &event].concat())
+        let (_, event) = record::split_payload(&self.payload)?;
+        let (key, _) = self.payload.split_at_checked(self.payload.len() - event.len())?;
+        Some([key, &since.snapshot.apply(event)?].concat())
     }
 }

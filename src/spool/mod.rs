@@ -48,7 +48,7 @@ mod unsynced;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::atomic::Ordering;

@@ -17,10 +17,11 @@ use super::accounts::Accounts;
 use super::ages::Ages;
 use super::begun::Begun;
 use super::directory::Directory;
-use super::record::{self, Kind, REWRITTEN};
+use super::record::{Kind, REWRITTEN};
 use super::scan::Scan;
 use super::segment::{HEADER_BYTES, Header, SegmentId, SpoolId};
 use super::segments::{Info, Segments};
+use crate::event::Snapshot;
 
 /// What was found.
 #[derive(Default)]
@@ -44,16 +45,14 @@ pub(super) struct Found {
 struct Left<'a> {
     /// The payload of the last INTENT or PROGRESS; none where that is in an earlier segment.
     payload: Option<&'a [u8]>,
-    /// The last FURTHER after it.
-    further: Option<record::Found<'a>>,
+    /// The last FURTHER after it: what it goes on from, and with which numbers.
+    further: Option<(u32, Snapshot)>,
 }
 
-impl<'a> Left<'a> {
-    /// What another version wrote is ignored, and so is what goes on from another event: a damaged one stood between.
-    fn follow(&mut self, further: record::Found<'a>) {
-        let from = |found: &record::Found<'_>| found.further().map(|(from, _)| from);
-        let (known, new) = (self.further.as_ref().and_then(from), from(&further));
-        if new.is_some() && (known.is_none() || known == new) {
+impl Left<'_> {
+    /// What goes on from another event is ignored: a damaged one stood between.
+    fn follow(&mut self, further: (u32, Snapshot)) {
+        if self.further.is_none_or(|(from, _)| from == further.0) {
             self.further = Some(further);
         }
     }
@@ -141,7 +140,12 @@ impl Found {
                 Kind::Intent | Kind::Progress => {
                     begun.insert(key, Left { payload: Some(record.payload), further: None });
                 }
-                Kind::Further => begun.entry(key).or_default().follow(record),
+                Kind::Further => {
+                    // What another version wrote is ignored.
+                    if let Some(further) = record.further() {
+                        begun.entry(key).or_default().follow(further);
+                    }
+                }
                 Kind::LossReport | Kind::Final => {
                     begun.remove(&key);
                     self.open.remove(&key);
@@ -176,7 +180,7 @@ impl Found {
         if let Some(payload) = left.payload {
             self.open.insert(key, Begun::new(payload.to_vec()));
         }
-        if let (Some(further), Some(begun)) = (&left.further, self.open.get_mut(&key)) {
+        if let (Some(further), Some(begun)) = (left.further, self.open.get_mut(&key)) {
             begun.follow(further);
         }
     }

@@ -49,7 +49,8 @@ fn spool(dir: &Path) -> Spool {
     Spool::open(&config(dir)).unwrap()
 }
 
-fn copy(from: &Path) -> TempDir {
+/// What a process that is killed now leaves.
+pub(crate) fn copy(from: &Path) -> TempDir {
     let to = tempfile::tempdir().unwrap();
     copy_into(from, to.path());
     to

@@ -1,10 +1,9 @@
 //! `tollgate audit` as a person or a script uses it: of a file, of standard input, of a spool, of a real topic.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Mock, Reply, World, chat, unset};
+use crate::support::{Mock, Reply, World, chat, copy_tree, unset};
 
 const ANSWER: &str = r#"{"model":"demo-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":10,"total_tokens":20}}"#;
 
@@ -27,13 +26,9 @@ async fn ten_events() -> (Vec<String>, tempfile::TempDir) {
     }
     let kept = tempfile::tempdir().unwrap();
     let events = world.events(10).await.iter().map(ToString::to_string).collect();
-    copy(&world.dir.path().join("spool"), &kept.path().join("spool"));
+    copy_tree(&world.dir.path().join("spool"), &kept.path().join("spool"));
     world.stop().await;
     (events, kept)
-}
-
-fn copy(from: &Path, to: &Path) {
-    assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
 }
 
 #[tokio::test]

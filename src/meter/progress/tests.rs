@@ -1,6 +1,5 @@
 //! What a killed process leaves of a running answer is the event of the last snapshot, whole or not.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::super::watch_tests::Ground;
 use super::super::{Catalog, Exchange};
 use crate::config;
 use crate::spool::Spool;
+use crate::spool::tests::copy;
 use crate::types::PriceTable;
 
 const PAUSE: Duration = Duration::from_millis(1_234);
@@ -61,26 +61,13 @@ impl<'a> Stream<'a> {
 
 /// The event that a start makes of the only open request.
 fn recovered(ground: &Ground) -> String {
-    let copied = tempfile::tempdir().unwrap();
-    copy(&ground.dir.path().join("spool"), copied.path());
+    let copied = copy(&ground.dir.path().join("spool"));
     let settings = config::Spool { dir: copied.path().to_owned(), ..ground.config.events.spool.clone() };
     let spool = Spool::open(&settings).unwrap();
     assert_eq!(spool.stats().recovered, 1);
     let mut reader = spool.reader("test");
     let events = std::iter::from_fn(|| reader.next(Duration::ZERO));
     String::from_utf8(events.last().unwrap().event).unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            std::fs::create_dir(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn on_a_standing_clock(test: impl AsyncFnOnce(&mut Stream<'_>)) {
