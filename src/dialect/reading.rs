@@ -5,7 +5,7 @@
 
 use serde_json::value::RawValue;
 
-use super::alike::{Alike, Differs, Numbers};
+use super::alike::{Alike, Counted, Differs};
 use super::{Counts, Flags, Payload};
 use crate::types::{NanoUsd, Usage};
 
@@ -54,7 +54,7 @@ pub struct Reading {
     /// The answer's id, where its usage may come by in more than one answer.
     pub kept: Option<String>,
     raw: Option<Box<RawValue>>,
-    /// The usage object of an event that was only compared, in place of `raw`.
+    /// The usage object of an event that was only compared: in place of `raw`, and not yet among `counts`.
     compared_raw: Vec<u8>,
 }
 
@@ -80,20 +80,22 @@ impl Reading {
         if self.counts.is_empty() {
             return None;
         }
-        let (usage, _) = self.counts.settle();
-        Some(Usage { raw: self.compared().or_else(|| self.raw.clone()), ..usage })
+        let (counts, raw) = self.latest();
+        let (usage, _) = counts.settle();
+        Some(Usage { raw: raw.or_else(|| self.raw.clone()), ..usage })
     }
 
     /// As [`Self::usage`], at the end: hands over the provider's own object instead of copying it.
     pub fn take_usage(&mut self) -> Option<Usage> {
-        let raw = self.compared().or(self.raw.take());
-        self.compared_raw.clear();
+        self.take_in();
+        let raw = self.raw.take();
         self.usage().map(|usage| Usage { raw, ..usage })
     }
 
     /// The tokens of input and output that are billed, where the provider bills other numbers than it counts.
     pub fn billed(&self) -> (Option<u64>, Option<u64>) {
-        (self.counts.billed_input, self.counts.billed_output)
+        let (counts, _) = self.latest();
+        (counts.billed_input, counts.billed_output)
     }
 
     /// Whether any usage was reported.
@@ -105,7 +107,7 @@ impl Reading {
     pub fn flags(&self) -> Flags {
         let mut flags = self.flags;
         if self.has_usage() {
-            flags.insert(self.counts.settle().1);
+            flags.insert(self.latest().0.settle().1);
         }
         flags
     }
@@ -132,24 +134,30 @@ impl Reading {
         self.had_content = true;
         self.append(text);
         if let Some(raw) = usage {
-            self.reported_alike(raw);
+            self.compared_raw.clear();
+            self.compared_raw.extend_from_slice(raw);
         }
         true
     }
 
-    /// Notes a usage object whose numbers were found where they stand.
-    fn reported_alike(&mut self, raw: &[u8]) {
-        let counts = self.alike.counts();
-        if !counts.is_empty() {
-            self.counts.update(&counts);
-            self.compared_raw.clear();
-            self.compared_raw.extend_from_slice(raw);
+    /// The numbers as of now, and the usage object of an event that was only compared, if that was the last.
+    fn latest(&self) -> (Counts, Option<Box<RawValue>>) {
+        let raw = std::str::from_utf8(&self.compared_raw).ok().filter(|raw| !raw.is_empty());
+        let raw: Option<&RawValue> = raw.and_then(|raw| serde_json::from_str(raw).ok());
+        let mut counts = self.counts;
+        if let Some(later) = raw.and_then(|raw| self.alike.counts(raw)) {
+            counts.update(&later);
         }
+        (counts, raw.and_then(one_line))
     }
 
-    fn compared(&self) -> Option<Box<RawValue>> {
-        let raw = std::str::from_utf8(&self.compared_raw).ok().filter(|raw| !raw.is_empty())?;
-        one_line(serde_json::from_str(raw).ok()?)
+    /// Takes in the usage object of an event that was only compared.
+    fn take_in(&mut self) {
+        if !self.compared_raw.is_empty() {
+            let (counts, raw) = self.latest();
+            (self.counts, self.raw) = (counts, raw.or(self.raw.take()));
+            self.compared_raw.clear();
+        }
     }
 
     /// Has an event read, and remembers it where others may be like it.
@@ -165,9 +173,9 @@ impl Reading {
         self.alike.nothing_else(None);
     }
 
-    /// The same, but that the numbers of its usage, which have these names, may be others.
-    pub(super) fn nothing_but_usage(&mut self, numbers: &'static Numbers) {
-        self.alike.nothing_else(Some(numbers));
+    /// The same, but that the numbers of its usage may be others.
+    pub(super) fn nothing_but_usage(&mut self, counted: Counted) {
+        self.alike.nothing_else(Some(counted));
     }
 
     /// Notes the model's name.
@@ -224,6 +232,7 @@ impl Reading {
     pub(super) fn counted(&mut self, counts: &Counts) {
         self.alike.noted_more();
         if !counts.is_empty() {
+            self.take_in();
             let places = (self.counts.cache, self.counts.thought);
             self.counts.update(counts);
             (self.counts.cache, self.counts.thought) = places;
@@ -266,9 +275,9 @@ impl Reading {
         if counts.is_empty() {
             return;
         }
+        self.take_in();
         self.counts.update(counts);
         self.provisional = false;
-        self.compared_raw.clear();
         self.raw = one_line(raw).filter(|raw| raw.get().len() <= RAW_MAX);
         if self.raw.is_none() {
             self.flag(Flags::RAW_OMITTED);

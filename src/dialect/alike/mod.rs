@@ -4,37 +4,31 @@
 //! The pieces of a stream differ in little more than their text. Once a dialect has seen that nothing but the text of an
 //! event matters, an event that has the same bytes around another text matters in nothing else either: a JSON string
 //! ends at its first quote that is not escaped, so what surrounds it reads the same. Comparing costs a fraction of
-//! looking for each key that might matter. Where a format repeats the usage so far in each event, its dialect says what
-//! its numbers are called; they are taken where they stand. Of values that change from event to event and never matter
+//! looking for each key that might matter. Where a format repeats the usage so far in each event, its numbers may be
+//! others: the object is kept as it stands, and read only when somebody asks, since the last one says it all. Of values that change from event to event and never matter
 //! (padding, timestamps, sequence numbers) only the place is remembered.
 //!
 //! It gives up on a stream whose events are not alike, so that remembering in vain costs little, too.
 
 mod pattern;
 
+use serde_json::value::RawValue;
+
 use super::{Counts, Payload};
 use pattern::Pattern;
 
 /// So often in a row may an event not be like the one remembered, before nothing is remembered any more.
 const MISSES: u8 = 8;
-/// The most numbers that a format can name.
-pub(super) const NUMBERS: usize = 8;
-
-/// The numbers of a usage object that a format writes flat.
-#[derive(Debug)]
-pub(super) struct Numbers {
-    /// What they are called.
-    pub(super) names: &'static [&'static str],
-    /// What they mean, each in the place of its name.
-    pub(super) counts: fn(&[Option<u64>; NUMBERS]) -> Counts,
-}
+/// Reads a usage object of a format that repeats it in each event. Which numbers it says, and of which it says none, must
+/// be decided by which fields there are: then the last of several objects with the same fields stands for all.
+pub(super) type Counted = fn(&RawValue) -> Option<Counts>;
 
 /// What differs in an event that is like the one remembered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Differs<'a> {
     /// The text, between its quotes.
     pub(super) text: &'a [u8],
-    /// The usage object, if there is one; what it says is in [`Alike::counts`].
+    /// The usage object, if there is one that says anything; see [`Alike::counts`].
     pub(super) usage: Option<&'a [u8]>,
 }
 
@@ -44,9 +38,7 @@ pub(super) struct Differs<'a> {
 pub(super) struct Alike {
     misses: u8,
     pattern: Option<Pattern>,
-    /// The numbers of the last event that was like it.
-    found: [Option<u64>; NUMBERS],
-    numbers: Option<&'static Numbers>,
+    counted: Option<Counted>,
     noted: Noted,
 }
 
@@ -59,7 +51,8 @@ struct Noted {
     /// The dialect says that nothing matters but what was noted.
     nothing_else: bool,
     text: Option<Part>,
-    usage: Option<(Part, Counts)>,
+    /// And whether it says anything.
+    usage: Option<(Part, bool)>,
     /// More than one text, or anything else.
     more: bool,
 }
@@ -67,7 +60,7 @@ struct Noted {
 impl Alike {
     /// What differs in an event that is like the one that was remembered.
     pub(super) fn find<'a>(&mut self, payload: Payload<'a>) -> Option<Differs<'a>> {
-        let found = self.pattern.as_ref()?.find(payload, &mut self.found);
+        let found = self.pattern.as_ref()?.find(payload);
         if found.is_some() {
             self.misses = 0;
         } else {
@@ -82,9 +75,9 @@ impl Alike {
         self.pattern = self.pattern.take().filter(|_| self.misses < MISSES);
     }
 
-    /// What the usage of the event says in which it was found last.
-    pub(super) fn counts(&self) -> Counts {
-        self.numbers.map(|numbers| (numbers.counts)(&self.found)).unwrap_or_default()
+    /// What a usage object says that was found.
+    pub(super) fn counts(&self, usage: &RawValue) -> Option<Counts> {
+        self.counted?(usage)
     }
 
     /// An event is about to be read.
@@ -101,7 +94,7 @@ impl Alike {
     /// This usage object was noted of it, which says that.
     pub(super) fn noted_usage(&mut self, object: &str, counts: &Counts) {
         self.noted.more |= self.noted.usage.is_some();
-        self.noted.usage = Some((part(object), *counts));
+        self.noted.usage = Some((part(object), !counts.is_empty()));
     }
 
     /// More than that was noted of it.
@@ -110,10 +103,10 @@ impl Alike {
     }
 
     /// Nothing else in it matters, nor would in another that has the same bytes around another text, and around other
-    /// numbers of its usage where the format has names for them.
-    pub(super) fn nothing_else(&mut self, numbers: Option<&'static Numbers>) {
+    /// numbers of its usage where these can be read apart.
+    pub(super) fn nothing_else(&mut self, counted: Option<Counted>) {
         self.noted.nothing_else = true;
-        self.numbers = numbers;
+        self.counted = counted;
     }
 
     /// The event was read: remembers it, if nothing more than that matters.
@@ -122,14 +115,11 @@ impl Alike {
         if self.misses >= MISSES {
             return;
         }
-        let counted = match (usage, self.numbers) {
-            (None, _) => Some(None),
-            (Some((object, counts)), Some(numbers)) => Some(Some((object, counts, numbers))),
-            (Some(_), None) => None,
+        self.pattern = match usage {
+            None => Pattern::of(payload, text, None),
+            Some((object, true)) if self.counted.is_some() => Pattern::of(payload, text, Some(object)),
+            Some(_) => None,
         };
-        // Every number of the pattern is found anew in each event.
-        self.found = [None; NUMBERS];
-        self.pattern = counted.and_then(|usage| Pattern::of(payload, text, usage));
     }
 }
 

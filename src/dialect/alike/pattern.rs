@@ -9,17 +9,15 @@ use std::sync::LazyLock;
 
 use foldhash::fast::{FoldHasher, RandomState};
 
-use super::{Differs, NUMBERS, Numbers, Part};
+use super::{Differs, Part};
+use crate::dialect::Payload;
 use crate::dialect::scan::content_at;
-use crate::dialect::{Counts, Payload};
 
 /// Longer events are not remembered: of these the text is most.
 const LONGEST: usize = 1024;
 const HOLES: usize = 16;
 /// Longer numbers are left to the dialect.
 const DIGITS: usize = 15;
-/// The place of a number that nobody asks for.
-const NOWHERE: u8 = u8::MAX;
 
 /// What changes from event to event and never matters in any format: OpenAI's padding and numbering, Bedrock's padding,
 /// Ollama's clock.
@@ -48,8 +46,8 @@ enum Hole {
     Text,
     /// A string or a number without meaning.
     Value,
-    /// A number of the usage, and its place among those.
-    Number(u8),
+    /// A number of the usage.
+    Number,
     /// No hole: here the usage object begins.
     Begins,
     /// No hole: here it ends.
@@ -57,25 +55,26 @@ enum Hole {
 }
 
 impl Pattern {
-    /// What is in the holes, if the rest is the same; the numbers each in its place.
-    pub(super) fn find<'a>(&self, payload: Payload<'a>, numbers: &mut [Option<u64>; NUMBERS]) -> Option<Differs<'a>> {
-        let (hash, found) = self.walk(payload, numbers)?;
+    /// What is in the holes, if the rest is the same.
+    pub(super) fn find<'a>(&self, payload: Payload<'a>) -> Option<Differs<'a>> {
+        let (hash, found) = self.walk(payload)?;
         // Without any text a dialect may look for it elsewhere.
         (hash == self.hash && !found.text.is_empty()).then_some(found)
     }
 
     /// What is in the holes if the pieces around them are as long as they should be, and the hash of these.
-    fn walk<'a>(&self, payload: Payload<'a>, numbers: &mut [Option<u64>; NUMBERS]) -> Option<(u64, Differs<'a>)> {
+    fn walk<'a>(&self, payload: Payload<'a>) -> Option<(u64, Differs<'a>)> {
         let mut hasher = begin(payload.name);
         let mut found = Differs { text: &[], usage: None };
-        let mut rest = payload.data;
+        // What is not hashed yet, and how much of it is known to be the same.
+        let (mut rest, mut same) = (payload.data, 0);
         for (length, hole) in self.holes {
             if hole == Hole::None {
                 break;
             }
-            let (piece, after) = rest.split_at_checked(length.into())?;
-            hasher.write(piece);
-            rest = match hole {
+            same += usize::from(length);
+            let (piece, after) = rest.split_at_checked(same)?;
+            let after = match hole {
                 Hole::None => break,
                 Hole::Text => {
                     found.text = content_at(after)?.0;
@@ -83,28 +82,26 @@ impl Pattern {
                     after.get(found.text.len()..)?
                 }
                 Hole::Value => after_value(after)?,
-                Hole::Number(place) => {
-                    let (number, after) = number_at(after)?;
-                    numbers.get_mut(usize::from(place)).map(|slot| slot.replace(number));
-                    after
-                }
+                Hole::Number => after_number(after)?,
                 Hole::Begins => {
                     found.usage = Some(after);
-                    after
+                    continue;
                 }
                 Hole::Ends => {
                     let object = found.usage?;
                     found.usage = object.get(..object.len() - after.len());
-                    after
+                    continue;
                 }
             };
+            hasher.write(piece);
+            (rest, same) = (after, 0);
         }
         hasher.write(rest);
-        (rest.len() == usize::from(self.last)).then(|| (hasher.finish(), found))
+        (rest.len() == same + usize::from(self.last)).then(|| (hasher.finish(), found))
     }
 
     /// The pattern of an event of which only this text matters, and this usage.
-    pub(super) fn of(payload: Payload<'_>, text: Part, usage: Option<(Part, Counts, &Numbers)>) -> Option<Self> {
+    pub(super) fn of(payload: Payload<'_>, text: Part, usage: Option<Part>) -> Option<Self> {
         let data = payload.data;
         // A text that was unescaped or decoded first stands elsewhere.
         let text = place(text, data)?;
@@ -113,26 +110,21 @@ impl Pattern {
             return None;
         }
         let mut pattern = Self::default();
-        let mut found = [None; NUMBERS];
-        if let Some((object, counts, numbers)) = usage {
+        if let Some(object) = usage {
             let object = place(object, data)?;
             if object.end <= text.start {
                 pattern.same(data.get(..object.start)?)?;
-                pattern.numbers(data.get(object.clone())?, numbers, &mut found)?;
+                pattern.numbers(data.get(object.clone())?)?;
                 pattern.text(data.get(object.end..)?, text.start - object.end..text.end - object.end)?;
             } else {
                 pattern.text(data.get(..object.start)?, text)?;
-                pattern.numbers(data.get(object.clone())?, numbers, &mut found)?;
+                pattern.numbers(data.get(object.clone())?)?;
                 pattern.same(data.get(object.end..)?)?;
-            }
-            // What was found by name must be what the dialect read.
-            if (numbers.counts)(&found) != counts {
-                return None;
             }
         } else {
             pattern.text(data, text)?;
         }
-        pattern.hash = pattern.walk(payload, &mut found)?.0;
+        pattern.hash = pattern.walk(payload)?.0;
         Some(pattern)
     }
 
@@ -154,18 +146,11 @@ impl Pattern {
     }
 
     /// Takes a usage object that is the same but for its numbers.
-    fn numbers(&mut self, mut object: &[u8], numbers: &Numbers, found: &mut [Option<u64>; NUMBERS]) -> Option<()> {
+    fn numbers(&mut self, mut object: &[u8]) -> Option<()> {
         self.hole(Hole::Begins)?;
-        while let Some((at, name)) = named_number(object) {
-            let (number, after) = number_at(object.get(at..)?)?;
+        while let Some((at, after)) = number(object) {
             self.piece(at)?;
-            let place = numbers.names.iter().position(|known| known.as_bytes() == name);
-            if let Some(slot) = place.and_then(|place| found.get_mut(place))
-                && slot.replace(number).is_some()
-            {
-                return None;
-            }
-            self.hole(Hole::Number(place.map_or(NOWHERE, |place| place as u8)))?;
+            self.hole(Hole::Number)?;
             object = after;
         }
         self.piece(object.len())?;
@@ -212,15 +197,13 @@ fn meaningless(part: &[u8]) -> Option<(usize, &[u8])> {
     })
 }
 
-/// Where the first number begins that has a name, and that name.
-fn named_number(object: &[u8]) -> Option<(usize, &[u8])> {
+/// Where the first number begins that has a name, and what follows it.
+fn number(object: &[u8]) -> Option<(usize, &[u8])> {
     memchr::memchr_iter(b':', object).find_map(|colon| {
         let (name, value) = object.split_at_checked(colon)?;
-        let name = name.trim_ascii_end().strip_suffix(b"\"")?;
-        let name = name.get(memchr::memrchr(b'"', name)? + 1..)?;
-        let value = value.get(1..)?;
-        let at = object.len() - value.trim_ascii_start().len();
-        number_at(object.get(at..)?).map(|_| (at, name))
+        name.trim_ascii_end().ends_with(b"\"").then_some(())?;
+        let value = value.get(1..)?.trim_ascii_start();
+        Some((object.len() - value.len(), after_number(value)?))
     })
 }
 
@@ -229,18 +212,14 @@ fn after_value(bytes: &[u8]) -> Option<&[u8]> {
     if let Some(string) = bytes.strip_prefix(b"\"") {
         return content_at(string).map(|(_, after)| after);
     }
-    number_at(bytes).map(|(_, after)| after)
+    after_number(bytes)
 }
 
-/// A whole number and what follows it.
-fn number_at(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (mut number, mut digits) = (0, 0);
-    while let Some(digit) = bytes.get(digits).filter(|byte| byte.is_ascii_digit() && digits <= DIGITS) {
-        number = number * 10 + u64::from(digit - b'0');
-        digits += 1;
-    }
+/// What follows a whole number.
+fn after_number(bytes: &[u8]) -> Option<&[u8]> {
+    let digits = bytes.iter().take(DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
     let after = bytes.get(digits..)?;
     let whole = digits == 1 || (2..=DIGITS).contains(&digits) && !bytes.starts_with(b"0");
     let more = matches!(after.first(), Some(b'.' | b'e' | b'E'));
-    (whole && !more).then_some((number, after))
+    (whole && !more).then_some(after)
 }

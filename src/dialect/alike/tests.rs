@@ -153,6 +153,8 @@ fn usage_that_is_not_alike_is_read() {
         (r#""promptTokenCount":9,"candidatesTokenCount":3,"thoughtsTokenCount":5,"totalTokenCount":17"#, 0),
         (r#""promptTokenCount":9,"thoughtsTokenCount":5,"totalTokenCount":17"#, 0),
         (r#""promptTokenCount":9,"thoughtsTokenCount":7,"totalTokenCount":1"#, 1),
+        (r#""promptTokenCount":9,"totalTokenCount":12"#, 0),
+        (r#""promptTokenCount":9,"totalTokenCount":5"#, 1),
         (r#""promptTokenCount":9"#, 0),
         (r#""promptTokenCount":10"#, 1),
         // What is no whole number of a sensible size.

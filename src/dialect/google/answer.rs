@@ -1,12 +1,13 @@
 //! A whole answer or one object of a stream: both have the same shape.
 //!
 //! Every object carries usage, so there is nothing that a glance could rule out: it is parsed once, with texts left as
-//! they stand, or only compared where it is like the one before but for its text and its numbers. Only where that fails is each candidate read on its own, so that an odd one costs its own facts only.
+//! they stand, or only compared where it is like the one before but for its text and its numbers. Only where that fails is each
+//! candidate read on its own, so that an odd one costs its own facts only.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::usage::{GoogleUsage, NAMED};
+use super::usage::GoogleUsage;
 use crate::dialect::scan::{Raw, string};
 use crate::dialect::{Flags, Reading, lenient};
 
@@ -115,7 +116,7 @@ pub(super) fn read(object: &[u8], reading: &mut Reading) {
     if let Some(answer) = lenient::whole_object::<Answer<'_, Vec<Candidate<'_>>>>(object) {
         take(&answer, reading);
         answer.candidates.iter().flatten().for_each(|candidate| take_candidate(candidate, reading));
-        reading.nothing_but_usage(&NAMED);
+        reading.nothing_but_usage(GoogleUsage::read);
     } else if let Some(answer) = lenient::whole_object::<Answer<'_, &RawValue>>(object) {
         reading.flag(Flags::METER_ERROR);
         take(&answer, reading);
@@ -162,8 +163,8 @@ fn take<C>(answer: &Answer<'_, C>, reading: &mut Reading) {
         reading.served(lenient::text(answer.model_version));
     }
     if let Some(raw) = answer.usage_metadata {
-        match lenient::inner_object::<GoogleUsage>(raw) {
-            Some(usage) => reading.reported(&usage.counts(), raw),
+        match GoogleUsage::read(raw) {
+            Some(counts) => reading.reported(&counts, raw),
             None => reading.flag(Flags::METER_ERROR),
         }
     }

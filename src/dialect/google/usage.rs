@@ -1,8 +1,8 @@
 //! Google's usage object. Thinking and tool-use prompts are counted beside the other two, cached tokens inside the prompt.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::dialect::alike::{NUMBERS, Numbers};
 use crate::dialect::{Counts, Place, lenient};
 
 /// Every field that is a number we want. Unknown fields are skipped, odd values are no values.
@@ -22,22 +22,12 @@ pub(in crate::dialect) struct GoogleUsage {
     total: Option<u64>,
 }
 
-/// The same, where they differ from event to event.
-pub(super) const NAMED: Numbers = Numbers {
-    names: &[
-        "promptTokenCount",
-        "toolUsePromptTokenCount",
-        "candidatesTokenCount",
-        "thoughtsTokenCount",
-        "cachedContentTokenCount",
-        "totalTokenCount",
-    ],
-    counts: |&[prompt, tool_prompt, candidates, thoughts, cached, total, ..]: &[Option<u64>; NUMBERS]| {
-        GoogleUsage { prompt, tool_prompt, candidates, thoughts, cached, total }.counts()
-    },
-};
-
 impl GoogleUsage {
+    /// The numbers of a usage object of an answer that generates; none if it is no object.
+    pub(super) fn read(raw: &RawValue) -> Option<Counts> {
+        lenient::inner_object::<Self>(raw).map(|usage| usage.counts())
+    }
+
     /// The numbers of an answer that generates.
     pub(in crate::dialect) fn counts(&self) -> Counts {
         let input = self.input();
@@ -70,7 +60,7 @@ impl GoogleUsage {
 
     /// A blocked answer, or one that is all thought so far, leaves the candidates out: the total says how many there were.
     fn candidates_left_out(&self, input: Option<u64>) -> Option<u64> {
-        let from_total = || self.total?.checked_sub(input?)?.checked_sub(self.thoughts.unwrap_or(0));
+        let from_total = || Some(self.total?.saturating_sub(input?).saturating_sub(self.thoughts.unwrap_or(0)));
         from_total().or(self.thoughts.map(|_| 0))
     }
 
