@@ -18,12 +18,15 @@ use tokio::time::{Instant, Sleep};
 
 use super::error::{Cause, Failure, Step, find};
 use super::link::Flight;
+use super::loan::Loan;
 use super::upload::{Progress, Stage};
 
 /// The frames of an answer, trailers included. Dropping it before its end cuts the upstream off.
 #[derive(Debug)]
 pub struct AnswerBody {
     frames: Incoming,
+    /// The connection, until the last frame has come.
+    loan: Option<Loan>,
     idle: Idle,
     upload: Arc<Progress>,
     flight: Flight,
@@ -31,14 +34,27 @@ pub struct AnswerBody {
     unread: Bytes,
 }
 
+/// An answer's frames, and its connection where that can be lent.
+pub(super) type Received = (Incoming, Option<Loan>);
+
 impl AnswerBody {
-    pub(super) fn new(frames: Incoming, idle: Duration, upload: Arc<Progress>, flight: Flight) -> Self {
-        Self { frames, idle: Idle::new(idle), upload, flight, failed: false, unread: Bytes::new() }
+    pub(super) fn new((frames, loan): Received, idle: Duration, (upload, flight): (Arc<Progress>, Flight)) -> Self {
+        Self { frames, loan, idle: Idle::new(idle), upload, flight, failed: false, unread: Bytes::new() }
     }
 
     /// Puts bytes back that were read ahead: they come before what follows.
     pub fn unread(&mut self, bytes: Bytes) {
         self.unread = bytes;
+    }
+
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(loan) = &mut self.loan else { return Pin::new(&mut self.frames).poll_frame(cx) };
+        let polled = loan.poll_frame(&mut self.frames, cx);
+        let ended = matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.frames.is_end_stream();
+        if ended {
+            self.loan = None;
+        }
+        polled
     }
 
     fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
@@ -59,7 +75,7 @@ impl Body for AnswerBody {
         if !self.unread.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.unread)))));
         }
-        match Pin::new(&mut self.frames).poll_frame(cx) {
+        match self.poll_received(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.idle.stop();
                 Poll::Ready(Some(Ok(frame)))

@@ -10,17 +10,18 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tower_service::Service;
 
+use super::body::Received;
 use super::connect::{Connector, Speaks};
 use super::error::{ConnectError, UpstreamsError};
 use super::habit::Habit;
-use super::leave::Leave;
+use super::loan::Homes;
 use super::stats::Counters;
+use super::tie::Tie;
 use super::tls::{Offer, Roots};
 use super::upload::Upload;
 use crate::config;
@@ -128,19 +129,21 @@ impl Link {
     }
 
     /// Sends a request over a connection of the pool. One whose upstream is suspected to close after streams is given the
-    /// means to leave the pool then.
+    /// means to leave the pool then. With the answer comes its connection, where that can be lent.
     pub(super) async fn request(
         &self,
         client: &HttpClient,
         mut request: Request<Upload>,
-    ) -> Result<Response<Incoming>, legacy::Error> {
+    ) -> Result<Response<Received>, legacy::Error> {
         let is_watched = !self.address.is_tls() && !self.address.http2;
         let suspected = (is_watched && self.habit.is_suspect()).then(|| capture_connection(&mut request));
         let mut response = client.request(request).await?;
-        if let (Some(connection), Some(leave)) = (suspected, response.extensions_mut().remove::<Leave>()) {
-            leave.is_of(connection);
+        let tie = response.extensions_mut().remove::<Tie>();
+        if let (Some(connection), Some(tie)) = (suspected, &tie) {
+            tie.is_of(connection);
         }
-        Ok(response)
+        let loan = tie.and_then(|tie| tie.borrow());
+        Ok(response.map(|frames| (frames, loan)))
     }
 
     /// Begins a call on the first lane with room, or on the emptiest when all are full.
@@ -193,7 +196,7 @@ impl Drop for Flight {
 }
 
 fn client(connector: Connector, http2_only: bool, most_idle: usize) -> HttpClient {
-    Client::builder(TokioExecutor::new())
+    Client::builder(Homes)
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)

@@ -10,14 +10,15 @@ mod body;
 mod connect;
 mod error;
 mod habit;
-mod leave;
 mod link;
+mod loan;
 mod location;
 mod rewrite;
 mod route;
 mod stats;
 mod stream;
 mod target;
+mod tie;
 mod tls;
 mod upload;
 

@@ -32,7 +32,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::habit::{Habit, SETTLING};
-use super::leave::Leave;
+use super::tie::Tie;
 
 /// A reset after a close is waited for this long: longer than any round trip. The request has failed by then.
 const RESET_WITHIN: Duration = Duration::from_millis(500);
@@ -66,7 +66,9 @@ pub(super) struct Stream {
 #[derive(Debug)]
 struct Watch {
     habit: Arc<Habit>,
-    leave: Leave,
+    tie: Tie,
+    /// It is known who drives it.
+    tied: bool,
     /// The last bytes from the upstream, however they were cut.
     tail: [u8; LAST_CHUNK.len()],
     turn: Turn,
@@ -120,8 +122,8 @@ impl Stream {
 
 impl Watch {
     fn new(habit: Arc<Habit>) -> Self {
-        let (leave, tail) = (Leave::default(), Default::default());
-        Self { habit, leave, tail, turn: Turn::Upstream, heard: None, closed: None, timer: None }
+        let (tie, tail) = (Tie::default(), Default::default());
+        Self { habit, tie, tied: false, tail, turn: Turn::Upstream, heard: None, closed: None, timer: None }
     }
 
     /// Before the first byte of a request: whether the upstream is still there to read it.
@@ -151,7 +153,7 @@ impl Watch {
     fn read(&mut self, bytes: &[u8]) {
         let last = self.ends_in_last_chunk(bytes);
         if last && self.habit.is_suspect() {
-            self.leave.pool();
+            self.tie.leave_pool();
         }
         // Chunks come in great number: only the end of them is worth a look at the clock.
         self.heard = Some(if last { Ended::Stream(Instant::now()) } else { Ended::PerhapsNothing });
@@ -226,6 +228,9 @@ fn is_closed(tcp: &TcpStream) -> bool {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { tcp, watch } = self.get_mut();
+        if let Some(watch) = watch {
+            watch.tied = watch.tied || watch.tie.driven();
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut *tcp).poll_read(cx, buf))?;
         let Some(watch) = watch else { return Poll::Ready(Ok(())) };
@@ -275,9 +280,9 @@ impl AsyncWrite for Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        let connected = self.tcp.connected();
+        let connected = Connected::new();
         match &self.watch {
-            Some(watch) => connected.extra(watch.leave.clone()),
+            Some(watch) => connected.extra(watch.tie.clone()),
             None => connected,
         }
     }

@@ -11,13 +11,12 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Length, strip};
-use super::body::AnswerBody;
+use super::body::{AnswerBody, Received};
 use super::error::{Cause, ConnectError, Failure, Step, UpstreamsError, find};
 use super::link::{Flight, HttpClient, Link};
 use super::location::Location;
@@ -147,7 +146,7 @@ impl Target {
         outbound: Outbound<'_>,
         client: &HttpClient,
         begun: Instant,
-    ) -> Result<(Response<Incoming>, Arc<Progress>), Failure> {
+    ) -> Result<(Response<Received>, Arc<Progress>), Failure> {
         let limit = limit_of(&outbound.body);
         let request = self.request(outbound)?;
         let progress = request.body().progress();
@@ -184,11 +183,11 @@ impl Target {
 
     fn answer(
         &self,
-        response: Response<Incoming>,
+        response: Response<Received>,
         asked: &Asked,
         (progress, flight): (Arc<Progress>, Flight),
     ) -> Result<Answer, Failure> {
-        let (mut head, frames) = response.into_parts();
+        let (mut head, (frames, loan)) = response.into_parts();
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let upgrade = upgrade.filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS);
         // Where none was asked for, a tunnel would carry bytes that nobody watches.
@@ -200,7 +199,9 @@ impl Target {
         if agreed {
             set_upgrade(&mut head.headers);
         }
-        let body = AnswerBody::new(frames, self.timeouts.idle, progress, flight);
+        // Who waits for frames does not send the rest of a request.
+        let loan = loan.filter(|_| progress.stage() == Stage::Sent);
+        let body = AnswerBody::new((frames, loan), self.timeouts.idle, (progress, flight));
         Ok(Answer { status: head.status, headers: head.headers, body, version: head.version, upgrade })
     }
 }
