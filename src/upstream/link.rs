@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioTimer;
@@ -142,7 +142,9 @@ impl Link {
         if let (Some(connection), Some(tie)) = (suspected, &tie) {
             tie.is_of(connection);
         }
-        let loan = tie.and_then(|tie| tie.borrow());
+        // Over HTTP/2 it is shared, and over one that is taken over no frames come.
+        let alone = response.version() < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        let loan = tie.filter(|_| alone).and_then(|tie| tie.borrow());
         Ok(response.map(|frames| (frames, loan)))
     }
 

@@ -3,7 +3,7 @@
 //! The credential goes to the configured host and nowhere else: no field of a request has a say in the address, and
 //! redirects are handed to the client as they are. Nothing here reads a body, retries a call that may have reached a
 //! model, or knows who the caller is. Files to read: `target` (one call), then `rewrite` and `answer` (what travels),
-//! `stream` (when a call may be sent again).
+//! `stream` (when a call may be sent again), `loan` (who drives a connection).
 
 mod answer;
 mod body;

@@ -59,6 +59,9 @@ impl Unread {
 #[derive(Debug)]
 pub(super) struct Stream {
     tcp: TcpStream,
+    tie: Tie,
+    /// It is known who drives it.
+    tied: bool,
     watch: Option<Watch>,
 }
 
@@ -66,9 +69,6 @@ pub(super) struct Stream {
 #[derive(Debug)]
 struct Watch {
     habit: Arc<Habit>,
-    tie: Tie,
-    /// It is known who drives it.
-    tied: bool,
     /// The last bytes from the upstream, however they were cut.
     tail: [u8; LAST_CHUNK.len()],
     turn: Turn,
@@ -97,7 +97,7 @@ enum Ended {
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, habit: Option<Arc<Habit>>) -> Self {
-        Self { tcp, watch: habit.map(Watch::new) }
+        Self { tcp, tie: Tie::default(), tied: false, watch: habit.map(Watch::new) }
     }
 
     #[cfg(test)]
@@ -122,8 +122,7 @@ impl Stream {
 
 impl Watch {
     fn new(habit: Arc<Habit>) -> Self {
-        let (tie, tail) = (Tie::default(), Default::default());
-        Self { habit, tie, tied: false, tail, turn: Turn::Upstream, heard: None, closed: None, timer: None }
+        Self { habit, tail: Default::default(), turn: Turn::Upstream, heard: None, closed: None, timer: None }
     }
 
     /// Before the first byte of a request: whether the upstream is still there to read it.
@@ -150,10 +149,10 @@ impl Watch {
         }
     }
 
-    fn read(&mut self, bytes: &[u8]) {
+    fn read(&mut self, bytes: &[u8], tie: &Tie) {
         let last = self.ends_in_last_chunk(bytes);
         if last && self.habit.is_suspect() {
-            self.tie.leave_pool();
+            tie.leave_pool();
         }
         // Chunks come in great number: only the end of them is worth a look at the clock.
         self.heard = Some(if last { Ended::Stream(Instant::now()) } else { Ended::PerhapsNothing });
@@ -227,15 +226,13 @@ fn is_closed(tcp: &TcpStream) -> bool {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { tcp, watch } = self.get_mut();
-        if let Some(watch) = watch {
-            watch.tied = watch.tied || watch.tie.driven();
-        }
+        let Self { tcp, tie, tied, watch } = self.get_mut();
+        *tied = *tied || tie.driven();
         let before = buf.filled().len();
         ready!(Pin::new(&mut *tcp).poll_read(cx, buf))?;
         let Some(watch) = watch else { return Poll::Ready(Ok(())) };
         match buf.filled().get(before..) {
-            Some(bytes) if !bytes.is_empty() => watch.read(bytes),
+            Some(bytes) if !bytes.is_empty() => watch.read(bytes, tie),
             _ if buf.remaining() > 0 && ready!(watch.poll_closed(tcp, cx)) => {
                 return Poll::Ready(Err(Unread::error()));
             }
@@ -280,11 +277,7 @@ impl AsyncWrite for Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        let connected = Connected::new();
-        match &self.watch {
-            Some(watch) => connected.extra(watch.tie.clone()),
-            None => connected,
-        }
+        Connected::new().extra(self.tie.clone())
     }
 }
 
