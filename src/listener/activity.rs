@@ -15,6 +15,7 @@ use std::time::Duration;
 use http::Version;
 use tokio::time::Instant;
 
+use super::bell::Bell;
 use crate::shutdown::Guard;
 
 /// How long a client may take.
@@ -43,12 +44,15 @@ pub(super) enum Verdict {
     Over(Cause),
 }
 
-/// One connection's clocks. Shared by its socket, its requests and the task that watches it.
+/// One connection's clocks. Shared by its socket, its requests and the task that watches it. What each frame touches
+/// stands first, and together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Activity {
-    patience: Patience,
-    clocks: Mutex<Clocks>,
     frames: Frames,
+    pub(super) bell: Bell,
+    clocks: Mutex<Clocks>,
+    patience: Patience,
     /// The connection counts as alive until its last request is gone, too.
     _alive: Guard,
 }
@@ -123,7 +127,8 @@ impl Activity {
             held: Held::default(),
             held_since: now,
         };
-        Arc::new(Self { patience, clocks: Mutex::new(clocks), frames: Frames::default(), _alive: alive })
+        let (frames, clocks) = (Frames::default(), Mutex::new(clocks));
+        Arc::new(Self { frames, bell: Bell::new(), clocks, patience, _alive: alive })
     }
 
     /// TLS is agreed: what came so far was no request, and the protocol is known.

@@ -119,7 +119,7 @@ where
         let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
         let mut draining = pin!(self.shutdown.draining());
         let mut look = pin!(sleep_until(Instant::now()));
-        let mut alarm = Alarm::new(&self.shutdown, draining.as_mut(), look.as_mut());
+        let mut alarm = Alarm::new(activity, draining.as_mut(), look.as_mut());
         let mut closing = false;
         loop {
             tokio::select! {

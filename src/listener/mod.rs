@@ -7,6 +7,7 @@
 
 mod activity;
 mod alarm;
+mod bell;
 mod body;
 mod connection;
 pub mod hygiene;

@@ -22,11 +22,11 @@ use hyper::rt::Executor;
 /// What the client has done in a task of its own: for one, a connection.
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Nobody is driving it as a reader.
+/// A reader has done all that can be done until it is woken.
 const AT_REST: u8 = 0;
 /// A reader drives it.
 const DRIVEN: u8 = 1;
-/// A reader drives it, and it was woken meanwhile.
+/// It was woken since it was driven, or it is not known.
 const WOKEN: u8 = 2;
 
 /// So often a reader looks again at once; then it lets others run first.
@@ -43,9 +43,9 @@ pub(super) struct Homes;
 
 /// Where a connection is driven when it is not lent.
 pub(super) struct Home {
+    state: AtomicU8,
     work: Mutex<Option<Work>>,
     who: Mutex<Who>,
-    state: AtomicU8,
 }
 
 /// Who is to be woken.
@@ -75,7 +75,7 @@ pub(super) struct Loan {
 
 impl Executor<Work> for Homes {
     fn execute(&self, work: Work) {
-        let home = Home { work: Mutex::new(Some(work)), who: Mutex::default(), state: AtomicU8::new(AT_REST) };
+        let home = Home { state: AtomicU8::new(WOKEN), work: Mutex::new(Some(work)), who: Mutex::default() };
         tokio::spawn(AtHome { home: Arc::new(home), known: false });
     }
 }
@@ -130,8 +130,8 @@ impl Wake for Home {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let at_rest = self.state.compare_exchange(DRIVEN, WOKEN, Ordering::AcqRel, Ordering::Acquire);
-        if at_rest == Err(AT_REST) {
+        // Who drives it, or was woken for it before, looks again in any case.
+        if self.state.swap(WOKEN, Ordering::AcqRel) == AT_REST {
             self.who().wake();
         }
     }
@@ -163,6 +163,7 @@ impl Loan {
     /// Lends it, unless it is lent already.
     pub(super) fn of(home: Arc<Home>) -> Option<Self> {
         let lent = std::mem::replace(&mut home.who().lent, true);
+        home.state.store(WOKEN, Ordering::Release);
         let waker = Waker::from(Arc::clone(&home));
         (!lent).then(|| Self { home, waker, reader: None })
     }
@@ -175,14 +176,21 @@ impl Loan {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.read_by(cx.waker());
         let mut within = Context::from_waker(&self.waker);
+        let state = &self.home.state;
+        if state.load(Ordering::Acquire) == AT_REST {
+            return Poll::Pending;
+        }
         for _ in 0..LOOKS {
-            self.home.state.store(DRIVEN, Ordering::Release);
+            state.store(DRIVEN, Ordering::Release);
             // Its end is seen in the frames.
             let _ = self.home.drive(&mut within);
-            let polled = Pin::new(&mut *frames).poll_frame(&mut within);
-            let woken = self.home.state.swap(AT_REST, Ordering::AcqRel) == WOKEN;
-            if polled.is_ready() || !woken {
-                return polled;
+            if let Poll::Ready(frame) = Pin::new(&mut *frames).poll_frame(&mut within) {
+                // With the frame taken there is room for the next.
+                state.store(WOKEN, Ordering::Release);
+                return Poll::Ready(frame);
+            }
+            if state.compare_exchange(DRIVEN, AT_REST, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
