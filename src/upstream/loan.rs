@@ -94,8 +94,12 @@ impl Home {
 
     /// Does what can be done now; whether that was all of it.
     fn drive(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Work that panicked is not gone on with.
-        let Ok(mut work) = self.work.lock() else { return Poll::Ready(()) };
+        let mut work = self.work.lock().unwrap_or_else(|panicked| {
+            // It cannot be gone on with; who waits for something of it learns that it is gone.
+            let mut work = panicked.into_inner();
+            *work = None;
+            work
+        });
         let polled = work.as_mut().map_or(Poll::Ready(()), |work| work.as_mut().poll(cx));
         if polled.is_ready() {
             *work = None;
@@ -162,10 +166,12 @@ impl Future for AtHome {
 impl Loan {
     /// Lends it, unless it is lent already.
     pub(super) fn of(home: Arc<Home>) -> Option<Self> {
-        let lent = std::mem::replace(&mut home.who().lent, true);
+        if std::mem::replace(&mut home.who().lent, true) {
+            return None;
+        }
         home.state.store(WOKEN, Ordering::Release);
         let waker = Waker::from(Arc::clone(&home));
-        (!lent).then(|| Self { home, waker, reader: None })
+        Some(Self { home, waker, reader: None })
     }
 
     /// As the answer's own `poll_frame`, but that the connection is driven here.
@@ -181,7 +187,8 @@ impl Loan {
             return Poll::Pending;
         }
         for _ in 0..LOOKS {
-            state.store(DRIVEN, Ordering::Release);
+            // A wake comes before this, and what it is for is seen, or after it, and counts.
+            state.swap(DRIVEN, Ordering::AcqRel);
             // Its end is seen in the frames.
             let _ = self.home.drive(&mut within);
             if let Poll::Ready(frame) = Pin::new(&mut *frames).poll_frame(&mut within) {

@@ -130,3 +130,20 @@ async fn a_connection_that_ends_while_it_is_lent_ends_at_home_too() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_panics_is_gone_and_the_reader_learns_of_it() {
+    let (mut frames, _far, home) = answered().await;
+    let mut loan = Loan::of(Arc::clone(&home)).unwrap();
+    let mut work = home.work.lock().unwrap();
+    let kept = work.take();
+    *work = Some(Box::pin(poll_fn(move |_| {
+        let _ = &kept;
+        panic!("a defect")
+    })));
+    drop(work);
+    let mut poll = || loan.poll_frame(&mut frames, &mut std::task::Context::from_waker(Waker::noop()));
+    let first = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut poll));
+    assert!(first.is_err());
+    assert!(poll().is_ready(), "no frame will come");
+}
