@@ -5,8 +5,8 @@
 //! event matters, an event that has the same bytes around another text matters in nothing else either: a JSON string
 //! ends at its first quote that is not escaped, so what surrounds it reads the same. Comparing costs a fraction of
 //! looking for each key that might matter. Where a format repeats the usage so far in each event, its numbers may be
-//! others: the object is kept as it stands, and read only when somebody asks, since the last one says it all. Of values that change from event to event and never matter
-//! (padding, timestamps, sequence numbers) only the place is remembered.
+//! others: the object is kept as it stands, and read only when somebody asks, since the last one says it all. Of values
+//! that change from event to event and never matter (padding, timestamps, sequence numbers) only the place is remembered.
 //!
 //! It gives up on a stream whose events are not alike, so that remembering in vain costs little, too.
 
