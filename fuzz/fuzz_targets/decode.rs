@@ -3,7 +3,6 @@
 #![no_main]
 
 use std::io::Write;
-use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -11,13 +10,10 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use tollgate::meter::framing::{Encoded, Inflate, Stop};
-use tollgate_fuzz::{pieces, within};
+use tollgate_fuzz::{in_time, pieces};
 
 const CODINGS: [&str; 8] =
     ["gzip", "deflate", "br", "zstd", "gzip, zstd", "deflate, br", "br, gzip", "x-gzip, deflate"];
-/// The most processor time for one reading of an input. Brotli's decoder, counted at each branch and with its assertions, takes
-/// three times as long here as in the program (`corpus/decode/window-4`: 28 ms against 9).
-const MOST: Duration = Duration::from_millis(100);
 /// The pieces that come out are no longer.
 const PIECE: usize = 16 * 1024;
 
@@ -84,8 +80,8 @@ fn compressed(kind: u8, text: &[u8]) -> (&'static str, Vec<u8>) {
 }
 
 fn same(coding: &'static str, encoded: &[u8], seed: u8) -> Read {
-    let whole = within(MOST, || read(coding, std::iter::once(encoded)));
-    let cut = within(MOST, || read(coding, pieces(encoded, seed)));
+    let whole = in_time(|| read(coding, std::iter::once(encoded)));
+    let cut = in_time(|| read(coding, pieces(encoded, seed)));
     // Of the step that fails nothing is handed over, and steps are cut as the chunks are.
     let both = whole.bytes.len().min(cut.bytes.len());
     assert!(whole.bytes[..both] == cut.bytes[..both], "{coding}");

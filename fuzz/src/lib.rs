@@ -71,7 +71,8 @@ const PATHS: [&str; 52] = [
     "/v1/rerank",
 ];
 
-/// The most processor time that one input may take.
+/// The most processor time that one input may take. Brotli's decoder, counted at each branch and with its assertions, takes
+/// three times as long here as in the program (`corpus/decode/window-4`: 28 ms against 9).
 const MOST: Duration = Duration::from_millis(100);
 
 /// All routes; no format is left out.
@@ -154,16 +155,11 @@ static SLOWEST: AtomicU64 = AtomicU64::new(100);
 
 /// Does something within the bound on processor time. Time on the wall says little on a machine that does other things.
 pub fn in_time<T>(work: impl FnOnce() -> T) -> T {
-    within(MOST, work)
-}
-
-/// As [`in_time`], within another bound.
-pub fn within<T>(most: Duration, work: impl FnOnce() -> T) -> T {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
     let began = now();
     let done = work();
     let took = now() - began;
-    assert!(took < most, "took {took:?}");
+    assert!(took < MOST, "took {took:?}");
     let micros = took.as_micros() as u64;
     if SLOWEST.fetch_max(micros, Ordering::Relaxed) < micros {
         // The run's summary has the last of these.

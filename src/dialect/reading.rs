@@ -80,9 +80,8 @@ impl Reading {
         if self.counts.is_empty() {
             return None;
         }
-        let (counts, raw) = self.latest();
-        let (usage, _) = counts.settle();
-        Some(Usage { raw: raw.or_else(|| self.raw.clone()), ..usage })
+        let (usage, _) = self.latest().settle();
+        Some(Usage { raw: self.compared().and_then(one_line).or_else(|| self.raw.clone()), ..usage })
     }
 
     /// As [`Self::usage`], at the end: hands over the provider's own object instead of copying it.
@@ -94,7 +93,7 @@ impl Reading {
 
     /// The tokens of input and output that are billed, where the provider bills other numbers than it counts.
     pub fn billed(&self) -> (Option<u64>, Option<u64>) {
-        let (counts, _) = self.latest();
+        let counts = self.latest();
         (counts.billed_input, counts.billed_output)
     }
 
@@ -107,7 +106,7 @@ impl Reading {
     pub fn flags(&self) -> Flags {
         let mut flags = self.flags;
         if self.has_usage() {
-            flags.insert(self.latest().0.settle().1);
+            flags.insert(self.latest().settle().1);
         }
         flags
     }
@@ -140,21 +139,25 @@ impl Reading {
         true
     }
 
-    /// The numbers as of now, and the usage object of an event that was only compared, if that was the last.
-    fn latest(&self) -> (Counts, Option<Box<RawValue>>) {
-        let raw = std::str::from_utf8(&self.compared_raw).ok().filter(|raw| !raw.is_empty());
-        let raw: Option<&RawValue> = raw.and_then(|raw| serde_json::from_str(raw).ok());
+    /// The usage object of an event that was only compared, if that was the last.
+    fn compared(&self) -> Option<&RawValue> {
+        let raw = std::str::from_utf8(&self.compared_raw).ok().filter(|raw| !raw.is_empty())?;
+        serde_json::from_str(raw).ok()
+    }
+
+    /// The numbers as of now.
+    fn latest(&self) -> Counts {
         let mut counts = self.counts;
-        if let Some(later) = raw.and_then(|raw| self.alike.counts(raw)) {
+        if let Some(later) = self.compared().and_then(|raw| self.alike.counts(raw)) {
             counts.update(&later);
         }
-        (counts, raw.and_then(one_line))
+        counts
     }
 
     /// Takes in the usage object of an event that was only compared.
     fn take_in(&mut self) {
         if !self.compared_raw.is_empty() {
-            let (counts, raw) = self.latest();
+            let (counts, raw) = (self.latest(), self.compared().and_then(one_line));
             (self.counts, self.raw) = (counts, raw.or(self.raw.take()));
             self.compared_raw.clear();
         }
@@ -271,8 +274,9 @@ impl Reading {
 
     /// Notes a usage object: its numbers, and itself without insignificant whitespace.
     pub(super) fn reported(&mut self, counts: &Counts, raw: &RawValue) {
-        self.alike.noted_usage(raw.get(), counts);
-        if counts.is_empty() {
+        let says_nothing = counts.is_empty();
+        self.alike.noted_usage(raw.get(), !says_nothing);
+        if says_nothing {
             return;
         }
         self.take_in();

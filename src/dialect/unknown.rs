@@ -85,9 +85,9 @@ fn take(answer: &Answer<'_>, reading: &mut Reading) {
         reading.reported(&usage.counts_of_any_shape(), raw);
     }
     if let Some(raw) = answer.usage_metadata
-        && let Some(usage) = lenient::inner_object::<GoogleUsage>(raw)
+        && let Some(counts) = GoogleUsage::read(raw)
     {
-        reading.reported(&usage.counts(), raw);
+        reading.reported(&counts, raw);
     }
 }
 

@@ -91,10 +91,10 @@ impl Alike {
         self.noted.text = Some(part(text));
     }
 
-    /// This usage object was noted of it, which says that.
-    pub(super) fn noted_usage(&mut self, object: &str, counts: &Counts) {
+    /// This usage object was noted of it, and whether it says anything.
+    pub(super) fn noted_usage(&mut self, object: &str, says: bool) {
         self.noted.more |= self.noted.usage.is_some();
-        self.noted.usage = Some((part(object), !counts.is_empty()));
+        self.noted.usage = Some((part(object), says));
     }
 
     /// More than that was noted of it.

@@ -69,9 +69,6 @@ impl Pattern {
         // What is not hashed yet, and how much of it is known to be the same.
         let (mut rest, mut same) = (payload.data, 0);
         for (length, hole) in self.holes {
-            if hole == Hole::None {
-                break;
-            }
             same += usize::from(length);
             let (piece, after) = rest.split_at_checked(same)?;
             let after = match hole {

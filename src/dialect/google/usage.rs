@@ -24,12 +24,12 @@ pub(in crate::dialect) struct GoogleUsage {
 
 impl GoogleUsage {
     /// The numbers of a usage object of an answer that generates; none if it is no object.
-    pub(super) fn read(raw: &RawValue) -> Option<Counts> {
+    pub(in crate::dialect) fn read(raw: &RawValue) -> Option<Counts> {
         lenient::inner_object::<Self>(raw).map(|usage| usage.counts())
     }
 
     /// The numbers of an answer that generates.
-    pub(in crate::dialect) fn counts(&self) -> Counts {
+    fn counts(&self) -> Counts {
         let input = self.input();
         Counts {
             input,

@@ -14,7 +14,7 @@ use super::{
     EMPTY_OK, config, counted, data, frames, head, listen, only, outbound, read_all, read_request, reset, serve, whole,
 };
 use crate::upstream::habit::SETTLING;
-use crate::upstream::{Cause, Failure, OutboundBody, Step, Target, Upstreams};
+use crate::upstream::{Answer, Cause, Failure, OutboundBody, Step, Target, Upstreams};
 
 const SECOND: &str = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecond";
 
@@ -119,6 +119,13 @@ async fn a_call_that_the_upstream_may_have_read_is_never_sent_again() {
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
 
+/// Reads what [`STREAM`] says, to the end of what has to be done for it.
+async fn read_streamed(answer: Answer) {
+    assert_eq!(read_all(answer).await.unwrap().0, "a");
+    // The pool has the connection back when the tasks that bring it there have run; any client's next call is later.
+    tokio::task::yield_now().await;
+}
+
 /// Plays one streamed call on a connection.
 async fn streamed(target: &Target, stream: &mut TcpStream) {
     let head = head("POST", "/", &[]);
@@ -127,9 +134,7 @@ async fn streamed(target: &Target, stream: &mut TcpStream) {
         stream.write_all(STREAM.as_bytes()).await.unwrap();
     };
     let (answer, ()) = tokio::join!(target.send(whole(&head, "{}")), server);
-    assert_eq!(read_all(answer.unwrap()).await.unwrap().0, "a");
-    // The pool has the connection back when the tasks that bring it there have run; any client's next call is later.
-    tokio::task::yield_now().await;
+    read_streamed(answer.unwrap()).await;
 }
 
 #[tokio::test]
@@ -154,9 +159,7 @@ async fn a_call_is_never_sent_to_an_upstream_that_is_about_to_close_after_a_stre
 async fn streamed_anew(target: &Target, listener: &TcpListener) -> TcpStream {
     let head = head("POST", "/", &[]);
     let (answer, (_, stream)) = tokio::join!(target.send(whole(&head, "{}")), serve(listener, STREAM));
-    assert_eq!(read_all(answer.unwrap()).await.unwrap().0, "a");
-    // The pool has the connection back when the tasks that bring it there have run; any client's next call is later.
-    tokio::task::yield_now().await;
+    read_streamed(answer.unwrap()).await;
     stream
 }
 
