@@ -90,6 +90,11 @@ bench: build-packages ## load against the floor proxy and the guard API, then mi
 	cargo bench --locked --bench guard_api
 	cargo bench --locked --bench micro
 
+# The program follows pgo/tollgate.profdata, which is part of the tree; this takes it anew.
+.PHONY: profile
+profile: build-packages ## take the profile anew that optimised builds follow (pgo/README.md): about 25 minutes
+	pgo/train
+
 .PHONY: fuzz
 fuzz: build-packages ## look for inputs that break a parser, each for a while (SECONDS=20)
 	SECONDS_EACH=$(SECONDS) fuzz/run

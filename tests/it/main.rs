@@ -39,6 +39,8 @@ mod outcomes;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod profile;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 #[cfg(feature = "kafka")]
