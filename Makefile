@@ -11,6 +11,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 export TOLLGATE_CACHE ?= $(HOME)/.cache/tollgate
+target := $(abspath $(or $(CARGO_TARGET_DIR),target))
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
@@ -53,7 +54,7 @@ soak-fleet: build-packages ## kill sidecars and control planes under load; ledge
 .PHONY: soak-flood
 soak-flood: build-packages ## flood a sidecar and its control plane with random keys, watch memory and good keys (STRANGERS=1000000)
 	cargo build --locked --release
-	TOLLGATE_TEST_FLOOD=$(STRANGERS) TOLLGATE_TEST_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/release/tollgate \
+	TOLLGATE_TEST_FLOOD=$(STRANGERS) TOLLGATE_TEST_BINARY=$(target)/release/tollgate \
 		.ci/summed cargo test --locked --test it remote::flood -- --nocapture
 
 .PHONY: soak-cuts
@@ -71,7 +72,7 @@ soak-flips: build-packages ## flip bits of a MiB of the spool, one of each byte,
 soak-outage: build-packages ## keep the broker away under load, watch memory and latency (MINUTES=10 RATE=500)
 	cargo build --locked --release
 	TOLLGATE_TEST_OUTAGE_MINUTES=$(MINUTES) TOLLGATE_TEST_OUTAGE_RATE=$(RATE) \
-		TOLLGATE_TEST_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/release/tollgate \
+		TOLLGATE_TEST_BINARY=$(target)/release/tollgate \
 		.ci/summed cargo test --locked --test it real::steady -- --nocapture
 
 .PHONY: lint
@@ -84,9 +85,13 @@ lint: build-packages ## formatting and clippy, without warnings, of everything t
 docs: build-packages
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
+# The load measures what `cargo build --release` makes. What `cargo bench` makes of the program itself follows no profile:
+# there its dependencies have other features, and with them its functions other names.
 .PHONY: bench
 bench: build-packages ## load against the floor proxy and the guard API, then micro benches, in release mode (BENCH_ARGS go to the load)
-	cargo bench --locked --bench end_to_end -- $(BENCH_ARGS)
+	cargo build --locked --release
+	install -D $(target)/release/tollgate $(target)/measured/tollgate
+	TOLLGATE_BENCH_BINARY=$(target)/measured/tollgate cargo bench --locked --bench end_to_end -- $(BENCH_ARGS)
 	cargo bench --locked --bench guard_api
 	cargo bench --locked --bench micro
 
