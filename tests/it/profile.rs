@@ -1,4 +1,5 @@
-//! What a request passes through is, where it is optimised across crates, compiled with the profile in `pgo`, and nothing else is touched.
+//! What a request passes through is, where it is optimised across crates, compiled with the profile in
+//! `pgo`, and nothing else is touched.
 
 use std::path::Path;
 use std::process::Command;
