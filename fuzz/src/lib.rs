@@ -16,7 +16,7 @@ use tollgate::meter::framing::{Cutter, Framing};
 
 /// A path for each wire format and operation, with a method other than `POST`, or `br` for the one format that goes by
 /// others' paths. New ones go to the end: the corpora name them by their place.
-const PATHS: [&str; 52] = [
+const PATHS: [&str; 54] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
@@ -69,6 +69,8 @@ const PATHS: [&str; 52] = [
     "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x@1:streamRawPredict",
     "/v1beta/models/gemini:batchEmbedContents",
     "/v1/rerank",
+    "/v1beta/interactions",
+    "GET /v1beta/interactions/v1_1",
 ];
 
 /// The most processor time that one input may take. Brotli's decoder, counted at each branch and with its assertions, takes

@@ -155,7 +155,11 @@ impl Counts {
                 let both = cached.saturating_add(self.thoughts());
                 // Where reasoning alone explains the gap, it does.
                 let shown = |gap| (gap == cached && gap != self.thoughts()) || gap == both;
-                cached > self.input.unwrap_or(u64::MAX) || (cached > 0 && self.gap().is_some_and(shown))
+                // Tokens that were written to the cache and read from it at once stand in both counts (seen of Gemini by
+                // way of OpenRouter, May 2026): where the total has no room for more, each may be as large as the input.
+                let part =
+                    if self.gap() == Some(0) { self.cache_read.max(self.cache_write).unwrap_or(0) } else { cached };
+                part > self.input.unwrap_or(u64::MAX) || (cached > 0 && self.gap().is_some_and(shown))
             }
         }
     }
@@ -206,6 +210,8 @@ mod tests {
         assert_eq!(settled(larger), (110, 5, Flags::default()));
         let both = Counts { cache_read: Some(6), reasoning: Some(3), ..counts(10, 5, 24) };
         assert_eq!(settled(both), (16, 8, Flags::default()));
+        let at_once = Counts { cache_read: Some(8), cache_write: Some(8), ..counts(10, 5, 15) };
+        assert_eq!(settled(at_once), (10, 5, Flags::default()));
         let said = Counts { cache: Place::Outside, cache_read: Some(1), total: None, ..counts(10, 5, 0) };
         assert_eq!(settled(said), (11, 5, Flags::default()));
     }

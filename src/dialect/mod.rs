@@ -97,6 +97,11 @@ impl Operation {
         }
     }
 
+    /// Whether the model writes nothing, so that all of a total is input.
+    pub fn only_reads(self) -> bool {
+        matches!(self, Self::Embeddings | Self::Rerank)
+    }
+
     /// Whether its answer always costs tokens, reported or not.
     pub fn has_tokens(self) -> bool {
         matches!(self, Self::Chat | Self::Completion | Self::Embeddings)
@@ -207,6 +212,8 @@ struct Family {
     choice: DialectChoice,
     /// Which of its formats and operations a path (without slash at its end) names.
     route: fn(&str) -> Option<Route>,
+    /// The same for `GET`.
+    route_of_get: fn(&str) -> Option<Route>,
     /// All that `route` may choose.
     dialects: &'static [&'static dyn Dialect],
 }
@@ -216,7 +223,13 @@ const fn family(
     route: fn(&str) -> Option<Route>,
     dialects: &'static [&'static dyn Dialect],
 ) -> Family {
-    Family { choice, route, dialects }
+    Family { choice, route, route_of_get: |_| None, dialects }
+}
+
+impl Family {
+    const fn with_get(self, route_of_get: fn(&str) -> Option<Route>) -> Self {
+        Self { route_of_get, ..self }
+    }
 }
 
 /// Each looks at the end of a path only: gateways put prefixes in front. The first that knows a path has it.
@@ -224,12 +237,8 @@ const FAMILIES: [Family; 10] = [
     family(DialectChoice::Anthropic, anthropic::route, &[&anthropic::Anthropic]),
     family(DialectChoice::Cohere, cohere::route, &[&cohere::V1, &cohere::V2]),
     family(DialectChoice::Ollama, ollama::route, &[&ollama::Ollama]),
-    family(DialectChoice::OpenAi, openai::route, &openai::ALL),
-    family(
-        DialectChoice::Google,
-        google::route,
-        &[&google::GenerateContent, &google::EmbedContent, &google::CountTokens],
-    ),
+    family(DialectChoice::OpenAi, openai::route, &openai::ALL).with_get(openai::route_of_get),
+    family(DialectChoice::Google, google::route, &google::ALL).with_get(google::route_of_get),
     family(DialectChoice::Bedrock, bedrock::route, &[&bedrock::Converse, &bedrock::Invoke, &bedrock::CountTokens]),
     family(DialectChoice::UsageGuard, usageguard::route, &[&usageguard::UsageGuard]),
     family(DialectChoice::LlmStudio, llmstudio::route, &[&llmstudio::LlmStudio]),
@@ -238,19 +247,20 @@ const FAMILIES: [Family; 10] = [
     family(DialectChoice::BrConnector, anthropic::route, &[]),
 ];
 const UNKNOWN: &dyn Dialect = &unknown::Unknown;
+/// Only `POST` costs tokens.
+const PASSED: &dyn Dialect = &passed::Passed("unknown");
 
 /// Chooses the dialect of a request by its path (without query), among all or those of one family. What none of them
 /// knows is passed through as `unknown`, which finds usage of the common shapes too.
 pub fn route(choice: DialectChoice, method: &Method, path: &str) -> Route {
     let path = path.trim_end_matches('/');
-    let mut families = FAMILIES.iter().filter(|family| choice == DialectChoice::Auto || choice == family.choice);
-    if method == Method::POST {
-        let known = families.find_map(|family| (family.route)(path));
-        return known.unwrap_or(Route { dialect: UNKNOWN, operation: Operation::Other });
-    }
-    let known = families.find(|family| method == Method::GET && family.choice == DialectChoice::OpenAi);
-    let known = known.and_then(|_| openai::route_of_get(path));
-    known.unwrap_or(Route { dialect: &passed::Passed("unknown"), operation: Operation::Other })
+    let families = FAMILIES.iter().filter(|family| choice == DialectChoice::Auto || choice == family.choice);
+    let (known, otherwise): (_, &'static dyn Dialect) = match *method {
+        Method::POST => (families.map(|family| family.route).find_map(|route| route(path)), UNKNOWN),
+        Method::GET => (families.map(|family| family.route_of_get).find_map(|route| route(path)), PASSED),
+        _ => (None, PASSED),
+    };
+    known.unwrap_or(Route { dialect: otherwise, operation: Operation::Other })
 }
 
 /// Every name by which an event may call its dialect.

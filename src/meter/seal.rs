@@ -50,6 +50,10 @@ impl Draft {
 
     fn reported(&mut self) -> Usage {
         let mut usage = self.own_usage();
+        // Voyage and Jina report a total and nothing else.
+        if self.route.operation.only_reads() && usage.output_tokens.is_none() {
+            usage.input_tokens = usage.input_tokens.or(usage.total_tokens);
+        }
         if usage.source == Source::Provider && !self.is_whole() {
             // Usage that is repeated per chunk covers what had been generated when the answer broke off.
             usage.complete = false;
@@ -61,7 +65,9 @@ impl Draft {
     /// What was reported of this request and of no other.
     fn own_usage(&mut self) -> Usage {
         let mut usage = self.reading.take_usage();
-        let counted_before = usage.is_some() && !self.reading.kept.as_ref().is_none_or(|id| self.meter.once.first(id));
+        let known = usage.is_some() && !self.reading.kept.as_ref().is_none_or(|id| self.meter.once.first(id));
+        // Who makes an answer uses what it reports, whatever its id.
+        let counted_before = known && self.route.operation == Operation::Other;
         if counted_before {
             usage = None;
         }

@@ -17,13 +17,14 @@ pub(crate) struct Recording {
 }
 
 /// The dialects whose recordings are checked.
-const READ: [&str; 7] = [
+const READ: [&str; 8] = [
     "openai.chat",
     "openai.responses",
     "anthropic.messages",
     "cohere.chat",
     "ollama.chat",
     "google.generate_content",
+    "google.interactions",
     "bedrock.converse",
 ];
 
@@ -94,7 +95,9 @@ fn events(expected: &Value, text: &str) -> Vec<Vec<u8>> {
 
 fn named_event(line: &str) -> Vec<u8> {
     let event: Value = serde_json::from_str(line).unwrap();
-    format!("event: {}\ndata: {line}\n\n", event["type"].as_str().unwrap()).into_bytes()
+    // Google's interactions call it so.
+    let kind = event["type"].as_str().or(event["event_type"].as_str()).unwrap();
+    format!("event: {kind}\ndata: {line}\n\n").into_bytes()
 }
 
 /// A line is `{"EVENTTYPE": payload}`.
@@ -136,6 +139,10 @@ impl Recording {
             "openai.responses" => {
                 let body = format!(r#"{{"model":"demo","stream":{},"input":"hi"}}"#, self.stream);
                 ("/v1/responses".to_owned(), body)
+            }
+            "google.interactions" => {
+                let body = format!(r#"{{"model":"demo","stream":{},"input":"hi"}}"#, self.stream);
+                ("/v1beta/interactions".to_owned(), body)
             }
             "ollama.chat" => ("/api/chat".to_owned(), chat(self.stream)),
             other => panic!("{other} has no request yet"),

@@ -53,6 +53,23 @@ async fn usageguards_documented_stream_is_metered() {
     assert_eq!((&data["request"]["max_tokens"], &data["delivered"]["content_frames"]), (&60.into(), &2.into()));
 }
 
+#[tokio::test]
+async fn a_total_alone_is_the_input_of_what_only_reads() {
+    let upstream =
+        Mock::always(Reply::json(200, r#"{"object":"list","data":[],"model":"v","usage":{"total_tokens":12}}"#));
+    let upstream = upstream.await;
+    let world = World::before(&upstream).start().await;
+    let mut client = world.client().await;
+    for path in ["/v1/embeddings", "/v1/rerank"] {
+        client.post(path, None, r#"{"model":"v","input":"a","query":"a","documents":["b"]}"#).await.text().await;
+    }
+    for event in world.events(2).await {
+        let usage = &event["data"]["usage"];
+        let counts = (&usage["input_tokens"], &usage["output_tokens"], &usage["total_tokens"]);
+        assert_eq!(counts, (&12.into(), &Value::Null, &12.into()), "{event}");
+    }
+}
+
 /// Its client parses each HTTP chunk as one object: none may be joined or divided.
 #[tokio::test]
 async fn llmstudios_objects_pass_one_to_a_frame() {

@@ -20,8 +20,9 @@ const HOLES: usize = 16;
 const DIGITS: usize = 15;
 
 /// What changes from event to event and never matters in any format: OpenAI's padding and numbering, Bedrock's padding,
-/// Ollama's clock.
-const MEANINGLESS: [&[u8]; 4] = [b"\"obfuscation\":", b"\"sequence_number\":", b"\"p\":", b"\"created_at\":"];
+/// Ollama's clock, the place in a stream of Google's interactions.
+const MEANINGLESS: [&[u8]; 5] =
+    [b"\"obfuscation\":", b"\"sequence_number\":", b"\"p\":", b"\"created_at\":", b"\"event_id\":"];
 
 /// The key, made anew by each process.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::default);

@@ -152,7 +152,7 @@ pub(super) fn take_error(raw: Raw<'_>, reading: &mut Reading) {
     let error = lenient::inner_object::<ErrorObject<'_>>(raw);
     let code = error.and_then(|error| {
         let number = || error.code?.get().parse::<i64>().ok().map(|code| code.to_string());
-        lenient::text(error.status).or_else(number)
+        lenient::text(error.status).or_else(|| lenient::text(error.code)).or_else(number)
     });
     reading.failed(code.unwrap_or_else(|| "error".to_owned()));
 }

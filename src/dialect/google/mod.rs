@@ -1,6 +1,7 @@
-//! Google's own formats, as the Gemini API and Vertex AI speak them: generating content, embeddings, counting tokens.
+//! Google's own formats, as the Gemini API and Vertex AI speak them: generating content, embeddings, counting tokens, and
+//! in `interactions` the newer one for conversations and agents.
 //!
-//! The model and the method stand in the path, so nothing in a body decides what is asked of whom. A stream is either
+//! But for that one, the model and the method stand in the path, so nothing in a body decides what is asked of whom. A stream is either
 //! server-sent events (`alt=sse`) or, by default, one JSON list of the same objects; neither has a last event of its
 //! own but for the `]` of the list. Each object repeats the usage so far. Models of other makers (`:rawPredict`) speak
 //! their own formats and are not read here.
@@ -10,6 +11,7 @@
 
 mod answer;
 mod embed;
+mod interactions;
 mod request;
 mod target;
 mod usage;
@@ -19,12 +21,16 @@ mod tests;
 
 use super::refusal::Style;
 use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route, Streams};
+use interactions::Interactions;
 use target::Target;
 
 pub(super) use usage::GoogleUsage;
 
 /// What a path (without slash at its end) asks for, under any prefix.
 pub(super) fn route(path: &str) -> Option<Route> {
+    if let Some(route) = interactions::route(path) {
+        return Some(route);
+    }
     let target = Target::of(path)?;
     let (dialect, operation): (&'static dyn Dialect, _) = match target.method.as_str() {
         "generateContent" | "streamGenerateContent" => (&GenerateContent, Operation::Chat),
@@ -37,17 +43,25 @@ pub(super) fn route(path: &str) -> Option<Route> {
     Some(Route { dialect, operation })
 }
 
+/// The same for `GET`: what only asks for what is there has no usage of its own, but an interaction in the background.
+pub(super) fn route_of_get(path: &str) -> Option<Route> {
+    interactions::route_of_get(path)
+}
+
+/// All that the routes above may choose.
+pub(super) const ALL: [&dyn Dialect; 4] = [&GenerateContent, &EmbedContent, &CountTokens, &Interactions::Made];
+
 /// `generateContent`, whole or as a stream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct GenerateContent;
+struct GenerateContent;
 
 /// Embeddings, by any of their methods.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct EmbedContent;
+struct EmbedContent;
 
 /// Counting tokens, which spends none.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CountTokens;
+struct CountTokens;
 
 impl Dialect for GenerateContent {
     fn name(&self, _: Operation) -> &'static str {

@@ -29,16 +29,17 @@ struct Request<'a> {
     instances: Raw<'a>,
 }
 
+/// How it is to be generated.
 #[derive(Default, Deserialize)]
-struct Config {
+pub(super) struct Config {
     #[serde(default, rename = "maxOutputTokens", alias = "max_output_tokens", deserialize_with = "lenient::count")]
-    max_tokens: Option<u64>,
+    pub(super) max_tokens: Option<u64>,
     #[serde(default, rename = "candidateCount", alias = "candidate_count", deserialize_with = "lenient::count")]
     candidates: Option<u64>,
     #[serde(default, deserialize_with = "lenient::value")]
-    temperature: Option<f64>,
+    pub(super) temperature: Option<f64>,
     #[serde(default, rename = "topP", alias = "top_p", deserialize_with = "lenient::value")]
-    top_p: Option<f64>,
+    pub(super) top_p: Option<f64>,
 }
 
 /// Reads a request.

@@ -1,4 +1,5 @@
 //! Google's usage object. Thinking and tool-use prompts are counted beside the other two, cached tokens inside the prompt.
+//! Interactions have the same numbers under other names.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,17 +9,37 @@ use crate::dialect::{Counts, Place, lenient};
 /// Every field that is a number we want. Unknown fields are skipped, odd values are no values.
 #[derive(Deserialize)]
 pub(in crate::dialect) struct GoogleUsage {
-    #[serde(rename = "promptTokenCount", default, deserialize_with = "lenient::count")]
+    #[serde(rename = "promptTokenCount", alias = "total_input_tokens", default, deserialize_with = "lenient::count")]
     prompt: Option<u64>,
-    #[serde(rename = "toolUsePromptTokenCount", default, deserialize_with = "lenient::count")]
+    #[serde(
+        rename = "toolUsePromptTokenCount",
+        alias = "total_tool_use_tokens",
+        default,
+        deserialize_with = "lenient::count"
+    )]
     tool_prompt: Option<u64>,
-    #[serde(rename = "candidatesTokenCount", default, deserialize_with = "lenient::count")]
+    #[serde(
+        rename = "candidatesTokenCount",
+        alias = "total_output_tokens",
+        default,
+        deserialize_with = "lenient::count"
+    )]
     candidates: Option<u64>,
-    #[serde(rename = "thoughtsTokenCount", default, deserialize_with = "lenient::count")]
+    #[serde(
+        rename = "thoughtsTokenCount",
+        alias = "total_thought_tokens",
+        default,
+        deserialize_with = "lenient::count"
+    )]
     thoughts: Option<u64>,
-    #[serde(rename = "cachedContentTokenCount", default, deserialize_with = "lenient::count")]
+    #[serde(
+        rename = "cachedContentTokenCount",
+        alias = "total_cached_tokens",
+        default,
+        deserialize_with = "lenient::count"
+    )]
     cached: Option<u64>,
-    #[serde(rename = "totalTokenCount", default, deserialize_with = "lenient::count")]
+    #[serde(rename = "totalTokenCount", alias = "total_tokens", default, deserialize_with = "lenient::count")]
     total: Option<u64>,
 }
 

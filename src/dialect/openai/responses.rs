@@ -88,6 +88,9 @@ struct Item<'a> {
     code: Raw<'a>,
     #[serde(borrow, default)]
     action: Raw<'a>,
+    // Of patches.
+    #[serde(borrow, default)]
+    operation: Raw<'a>,
 }
 
 impl Dialect for Responses {
@@ -246,7 +249,8 @@ fn take_item(item: &Item<'_>, reading: &mut Reading) {
     for text in [item.content, item.summary] {
         take_text(text, reading);
     }
-    for written in [item.arguments, item.input, item.code, item.action].into_iter().flatten() {
+    let written = [item.arguments, item.input, item.code, item.action, item.operation];
+    for written in written.into_iter().flatten() {
         match unquoted(written) {
             Some(text) => reading.content(text),
             None if matches!(written.get(), "{}" | "null") => {}

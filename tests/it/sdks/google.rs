@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{assert_counted, played, recording};
+use super::{assert_counted, played, recording, streams};
 use crate::support::{Asked, Mock, Reply, World};
 
 const SCRIPT: &str = "google_python.py";
@@ -14,6 +14,9 @@ const WHOLE: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Hi"},{"funct
 
 fn answer(asked: &Asked) -> Reply {
     let path = asked.path();
+    if path.starts_with("/v1/interactions") {
+        return interaction(asked);
+    }
     let method = path.strip_prefix(GEMINI).or(path.strip_prefix(VERTEX)).unwrap_or_else(|| panic!("{path}"));
     match method {
         "demo:generateContent" => Reply::json(200, WHOLE),
@@ -35,6 +38,16 @@ fn answer(asked: &Asked) -> Reply {
         ),
         other => panic!("{other}"),
     }
+}
+
+fn interaction(asked: &Asked) -> Reply {
+    if !asked.body.is_empty() && streams(asked, false) {
+        let kind = |line: &str| serde_json::from_str::<Value>(line).unwrap()["event_type"].as_str().unwrap().to_owned();
+        let stream = recording("google-interaction.chunks.txt");
+        let events = stream.lines().map(|line| format!("event: {}\ndata: {line}\n\n", kind(line)));
+        return Reply::sse(events.chain(["event: done\ndata: [DONE]\n\n".to_owned()]));
+    }
+    Reply::json(200, &recording("google-interaction.json"))
 }
 
 #[track_caller]
@@ -71,6 +84,25 @@ async fn googles_client_sees_recorded_answers_as_they_were_and_each_is_counted()
     assert_eq!((&count.0["total"], &count.1["operation"]), (&json!(31), &json!("count_tokens")));
     assert_eq!((&count.1["usage"]["source"], &count.1["cost"]), (&json!("none"), &json!(null)), "nothing was spent");
     assert!(upstream.asked().iter().all(|asked| asked.headers["x-goog-api-key"] == "sk-good"), "its own key passes");
+}
+
+#[tokio::test]
+async fn googles_client_has_its_interactions_counted_once_each() {
+    let upstream = Mock::start(answer).await;
+    let world = World::before(&upstream).passing().start().await;
+    let calls = played(&world, SCRIPT, &["interaction", "interaction_stream", "interaction_again"]).await;
+
+    let [whole, stream, again] = calls.as_slice() else { panic!("three calls") };
+    assert_eq!((&whole.0["text"], &whole.0["status"]), (&json!("Hello to you."), &json!("completed")));
+    assert_counted(&whole.1, "google.interactions", (Some(7), Some(51)));
+    assert_eq!((&whole.1["model_requested"], &whole.1["model_served"]), (&json!("demo"), &json!("gemini-demo-001")));
+    assert_eq!((&stream.0["text"], &stream.0["status"]), (&json!("Grüß Gott"), &json!("requires_action")));
+    assert_counted(&stream.1, "google.interactions", (Some(22), Some(44)));
+    assert_eq!((&stream.1["stream"], &stream.1["finish_reasons"]), (&json!(true), &json!(["requires_action"])));
+    assert_eq!(stream.1["delivered"]["content_frames"], json!(4), "thought, two texts, arguments: {}", stream.1);
+    // The whole one's id comes by once more.
+    assert_eq!((&again.0["status"], &again.1["operation"]), (&json!("completed"), &json!("other")));
+    assert_eq!((&again.1["usage"]["source"], &again.1["flags"]), (&json!("none"), &json!(["usage_repeated"])));
 }
 
 #[tokio::test]

@@ -65,6 +65,22 @@ def count(client):
     return {"total": client.models.count_tokens(model=MODEL, contents="Say hello.").total_tokens}
 
 
+def interaction(client, **options):
+    answer = client.interactions.create(model=MODEL, input="Say hello.", **options)
+    return {"text": answer.output_text, "status": answer.status}
+
+
+def interaction_stream(client):
+    events = list(client.interactions.create(model=MODEL, input="Say hello.", stream=True))
+    deltas = [event.delta for event in events if event.event_type == "step.delta"]
+    text = "".join(delta.text for delta in deltas if delta.type == "text")
+    return {"text": text, "status": events[-1].interaction.status}
+
+
+def interaction_again(client):
+    return {"status": client.interactions.get("v1_YmFy").status}
+
+
 SCENARIOS = {
     "whole": lambda clients: whole(clients.gemini),
     "stream": lambda clients: stream(clients.gemini),
@@ -72,6 +88,9 @@ SCENARIOS = {
     "stream_tools": lambda clients: stream(clients.gemini, tools=TOOLS),
     "embed": lambda clients: embed(clients.gemini),
     "count": lambda clients: count(clients.gemini),
+    "interaction": lambda clients: interaction(clients.gemini, generation_config={"max_output_tokens": 8}),
+    "interaction_stream": lambda clients: interaction_stream(clients.gemini),
+    "interaction_again": lambda clients: interaction_again(clients.gemini),
     "vertex_tools": lambda clients: whole(clients.vertex, tools=TOOLS),
     "vertex_stream_tools": lambda clients: stream(clients.vertex, tools=TOOLS),
     "vertex_embed": lambda clients: embed(clients.vertex),
