@@ -33,7 +33,7 @@ impl Framing {
             Self::Stream(Cutter::Lines(Lines::default()))
         } else if is("application/vnd.amazon.eventstream") {
             Self::Stream(Cutter::Frames(Frames::default()))
-        } else if is("application/json") {
+        } else if is("application/json") || is("text/json") || has_json_syntax(kind) {
             match asked {
                 Some(Streams::Lines) => Self::Stream(Cutter::Lines(Lines::default())),
                 Some(Streams::Objects) => Self::Stream(Cutter::Objects(Objects::default())),
@@ -50,6 +50,14 @@ impl Framing {
             }
         }
     }
+}
+
+/// Whether a type is JSON by its name (RFC 6839, section 3.1), as `application/problem+json` is.
+fn has_json_syntax(kind: &str) -> bool {
+    kind.len()
+        .checked_sub("+json".len())
+        .and_then(|at| kind.get(at..))
+        .is_some_and(|end| end.eq_ignore_ascii_case("+json"))
 }
 
 #[cfg(test)]
@@ -86,6 +94,12 @@ mod tests {
         assert_eq!(chosen(200, json, None), "whole");
         assert_eq!(chosen(200, json, Some(Streams::Events)), "whole");
         assert_eq!(chosen(404, json, Some(Streams::Lines)), "whole", "an error is no stream");
+        for named in ["text/json", "application/problem+json", "Application/vnd.api+JSON; charset=utf-8"] {
+            assert_eq!(chosen(400, named, None), "whole", "{named}");
+        }
+        for other in ["", "+jso", "application/jsonp", "audio/mpeg"] {
+            assert_eq!(chosen(200, other, None), "opaque", "{other}");
+        }
         assert_eq!(chosen(200, "text/plain", Some(Streams::Lines)), "lines");
         assert_eq!(chosen(200, "text/plain", Some(Streams::Events)), "events");
         assert_eq!(chosen(500, "text/plain", Some(Streams::Events)), "opaque");
