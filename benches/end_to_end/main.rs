@@ -33,6 +33,7 @@ use options::{Options, Role};
 use peer::{Name, Peer, Surroundings};
 use process::{Core, Process};
 use report::{Figure, Samples};
+use scenario::Scenario;
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
@@ -119,14 +120,19 @@ fn round(options: &Options, mut peers: Vec<Peer>, samples: &mut Samples) -> Resu
             samples.add(Figure::ResidentIdle, name, peer.process()?.resident()?);
         }
     }
+    let plan = options.plan();
     for scenario in options.scenarios() {
-        for peer in peers.iter_mut().filter(|peer| peer.name != Name::Direct || scenario.suits_direct()) {
-            let values = scenario.run(peer, &options.plan());
+        let mut suited: Vec<_> =
+            peers.iter_mut().filter(|peer| peer.name != Name::Direct || scenario.suits_direct()).collect();
+        if *scenario == Scenario::Paced && plan.together {
+            let values = scenario::paced_together(&mut suited, &plan).context("paced streams of all peers at once")?;
+            suited.iter().zip(values).for_each(|(peer, values)| note(peer.name, &values, samples));
+            continue;
+        }
+        for peer in suited {
+            let values = scenario.run(peer, &plan);
             let failed = || format!("{} failed under {scenario:?}\n{}", peer.name, peer.last_words());
-            for (figure, value) in values.with_context(failed)? {
-                eprintln!("  {:<16} {figure:?} {value:.1}", peer.name);
-                samples.add(figure, peer.name, value);
-            }
+            note(peer.name, &values.with_context(failed)?, samples);
         }
     }
     for mut peer in peers.into_iter().filter(|peer| peer.name != Name::Direct) {
@@ -134,6 +140,13 @@ fn round(options: &Options, mut peers: Vec<Peer>, samples: &mut Samples) -> Resu
         peer.rest().and_then(|()| peer.end()).with_context(|| format!("{name} failed in the end"))?;
     }
     Ok(())
+}
+
+fn note(name: Name, values: &[scenario::Value], samples: &mut Samples) {
+    for (figure, value) in values {
+        eprintln!("  {name:<16} {figure:?} {value:.1}");
+        samples.add(*figure, name, *value);
+    }
 }
 
 fn start_upstream(directory: &Path) -> Result<(SocketAddr, Process)> {

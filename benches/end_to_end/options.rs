@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Paced streams at once; by default 1000.
     #[arg(long)]
     streams: Option<u32>,
+    /// Put all peers through paced streams at once, of which each has its part: less noise, more trouble with caches.
+    #[arg(long)]
+    together: bool,
     /// Who takes part; by default all.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<Name>,
@@ -86,10 +89,18 @@ impl Options {
     pub(crate) fn plan(&self) -> Plan {
         let millis = Duration::from_millis;
         let (format, pause, token_pause) = (self.dialect, millis(100), millis(10));
-        let plan = Plan { rounds: 5, window: millis(6_000), streams: 1_000, pause, token_pause, format };
+        let plan = Plan {
+            rounds: 5,
+            window: millis(6_000),
+            streams: 1_000,
+            pause,
+            token_pause,
+            format,
+            together: self.together,
+        };
         let plan = match () {
             () if self.is_self_check() => {
-                Plan { rounds: 1, window: millis(100), streams: 10, pause: millis(1), token_pause: millis(1), format }
+                Plan { rounds: 1, window: millis(100), streams: 10, pause: millis(1), token_pause: millis(1), ..plan }
             }
             () if self.quick => Plan { rounds: 1, window: millis(2_000), streams: 200, pause: millis(25), ..plan },
             () => plan,
@@ -125,10 +136,11 @@ impl Options {
 
     /// What stands above the table.
     pub(crate) fn preface(&self) -> String {
-        let Plan { rounds, window, streams, pause, format, .. } = self.plan();
+        let Plan { rounds, window, streams, pause, format, together, .. } = self.plan();
         let amount = format!(
-            "- {rounds} round(s) of {window:?} per scenario and peer; {streams} paced streams, a chunk each {pause:?}; \
+            "- {rounds} round(s) of {window:?} per scenario and peer; {streams} paced streams{}, a chunk each {pause:?}; \
              streams in the format of {}\n",
+            if together { " shared by all peers at once" } else { "" },
             format.name()
         );
         let placed = if cores() < 2 {

@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) token_pause: Duration,
     /// Of the streams.
     pub(crate) format: Format,
+    /// All peers have their paced streams at once.
+    pub(crate) together: bool,
 }
 
 /// What a peer is put through.
@@ -78,7 +80,7 @@ impl Scenario {
     pub(crate) fn run(self, peer: &mut Peer, plan: &Plan) -> Result<Vec<Value>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         match self {
-            Self::Paced => runtime.block_on(paced(peer, plan)),
+            Self::Paced => Ok(runtime.block_on(paced(&mut [peer], plan))?.into_iter().flatten().collect()),
             Self::Flat => {
                 let cpu = cpu_per_answer(peer, |peer| {
                     runtime.block_on(closed_loop(peer, Ask::Stream(plan.format, Duration::ZERO), plan.window))
@@ -132,46 +134,59 @@ async fn closed_loop(peer: &Peer, ask: Ask, window: Duration) -> Result<()> {
     Ok(())
 }
 
+/// Puts peers through paced streams at once, of which each has its part: what disturbs one disturbs the others as much.
+pub(crate) fn paced_together(peers: &mut [&mut Peer], plan: &Plan) -> Result<Vec<Vec<Value>>> {
+    let streams = plan.streams / peers.len() as u32;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(paced(peers, &Plan { streams, ..*plan }))
+}
+
 /// Streams begin one after the other over the length of a stream, so that from then on as many begin as end.
-async fn paced(peer: &mut Peer, plan: &Plan) -> Result<Vec<Value>> {
+async fn paced(peers: &mut [&mut Peer], plan: &Plan) -> Result<Vec<Vec<Value>>> {
     let ask = Ask::Stream(plan.format, plan.pause);
     let ramp = plan.pause * WRITES as u32;
     let start = Instant::now() + LEAD;
     let (from, to) = (start + ramp + SETTLE, start + ramp + SETTLE + plan.window);
     let mut tasks = JoinSet::new();
     for number in 0..plan.streams {
-        let (address, tally, prepared) = (peer.address, Arc::clone(&peer.tally), Prepared::new(ask)?);
-        let begin = start + ramp * number / plan.streams;
-        tasks.spawn(async move {
-            sleep_until(begin).await;
-            let mut connection = Connection::open(address, &tally).await?;
-            while Instant::now() < to {
-                connection.ask(&prepared, || ()).await?;
-            }
-            anyhow::Ok(())
-        });
+        for peer in peers.iter() {
+            let (address, tally, prepared) = (peer.address, Arc::clone(&peer.tally), Prepared::new(ask)?);
+            let begin = start + ramp * number / plan.streams;
+            tasks.spawn(async move {
+                sleep_until(begin).await;
+                let mut connection = Connection::open(address, &tally).await?;
+                while Instant::now() < to {
+                    connection.ask(&prepared, || ()).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
     }
     let values = tokio::select! {
-        values = watch(peer, from, plan) => values?,
+        values = watch(peers, from, plan) => values?,
         early = failure(&mut tasks) => return Err(early),
     };
     finish(&mut tasks).await?;
-    peer.rest()?;
+    peers.iter_mut().try_for_each(|peer| peer.rest())?;
     Ok(values)
 }
 
-/// Reads CPU and memory of a peer under paced streams.
-async fn watch(peer: &mut Peer, from: Instant, plan: &Plan) -> Result<Vec<Value>> {
+/// Reads CPU and memory of each peer under paced streams.
+async fn watch(peers: &mut [&mut Peer], from: Instant, plan: &Plan) -> Result<Vec<Vec<Value>>> {
     let Plan { window, format, pause, .. } = *plan;
+    let used = |peer: &mut Peer| anyhow::Ok((peer.tally.bytes(), peer.process()?.cpu()?));
     sleep_until(from).await;
-    let (bytes, cpu) = (peer.tally.bytes(), peer.process()?.cpu()?);
+    let before = peers.iter_mut().map(|peer| used(peer)).collect::<Result<Vec<_>>>()?;
     sleep(window / 2).await;
-    let resident = peer.process()?.resident()?;
+    let resident = peers.iter_mut().map(|peer| peer.process()?.resident()).collect::<Result<Vec<_>>>()?;
     sleep_until(from + window).await;
-    let used = peer.process()?.cpu()?.since(&cpu);
-    let streams = (peer.tally.bytes() - bytes) as f64 / Ask::Stream(format, pause).answer_bytes() as f64;
-    let chunks = streams * WRITES as f64;
-    Ok(vec![(Figure::CpuPaced, micros(used) / chunks), (Figure::ResidentStreams, resident)])
+    let after = peers.iter_mut().map(|peer| used(peer)).collect::<Result<Vec<_>>>()?;
+    let stream_bytes = Ask::Stream(format, pause).answer_bytes() as f64;
+    let values = before.iter().zip(&after).zip(&resident).map(|((before, after), resident)| {
+        let chunks = (after.0 - before.0) as f64 / stream_bytes * WRITES as f64;
+        vec![(Figure::CpuPaced, micros(after.1.since(&before.1)) / chunks), (Figure::ResidentStreams, *resident)]
+    });
+    Ok(values.collect())
 }
 
 /// Requests are due at fixed times. One that is late because the answer before it was late counts from when it was due,

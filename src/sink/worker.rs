@@ -22,8 +22,9 @@ use super::{Fate, Offer, Restart, Settled, Sink};
 
 /// How long an idle worker waits for a record before it looks after its sink and its orders.
 const IDLE: Duration = Duration::from_millis(200);
-/// How long a busy worker waits for records to settle.
-const BUSY: Duration = Duration::from_millis(25);
+/// How long a busy worker waits for records to settle. Meanwhile the next batch grows: each costs a wake-up and some calls
+/// of the system, on a core that requests are served on.
+const BUSY: Duration = Duration::from_millis(50);
 /// The acknowledged mark becomes durable at most this often.
 const FLUSH: Duration = Duration::from_secs(1);
 

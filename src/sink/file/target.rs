@@ -15,6 +15,8 @@ pub(super) struct Target {
     /// `None` is standard output.
     path: Option<PathBuf>,
     file: Option<File>,
+    /// Of the open file: which one it is.
+    identity: (u64, u64),
     regular: bool,
 }
 
@@ -28,7 +30,7 @@ pub(super) enum Opened {
 impl Target {
     pub(super) fn new(path: &Path) -> Self {
         let path = (path != Path::new("-")).then(|| path.to_owned());
-        Self { path, file: None, regular: false }
+        Self { path, file: None, identity: (0, 0), regular: false }
     }
 
     /// The path; `None` of standard output.
@@ -46,7 +48,9 @@ impl Target {
             // A handle of our own: the standard one buffers by line and hides how much of a batch was written.
             None => File::from(io::stdout().as_fd().try_clone_to_owned()?),
         };
-        self.regular = self.path.is_some() && file.metadata()?.is_file();
+        let metadata = file.metadata()?;
+        self.identity = (metadata.dev(), metadata.ino());
+        self.regular = self.path.is_some() && metadata.is_file();
         self.file = Some(file);
         Ok(Opened::Now)
     }
@@ -57,9 +61,8 @@ impl Target {
 
     /// Whether the path leads to another file than the one that is open, or to none.
     pub(super) fn is_rotated(&self) -> bool {
-        let (Some(path), Some(file)) = (&self.path, &self.file) else { return false };
-        let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(path)) else { return true };
-        (open.dev(), open.ino()) != (named.dev(), named.ino())
+        let (Some(path), Some(_)) = (&self.path, &self.file) else { return false };
+        fs::metadata(path).map_or(true, |named| (named.dev(), named.ino()) != self.identity)
     }
 
     /// One write; how much of it was taken.

@@ -21,7 +21,7 @@ const OURS: &[(&str, &str)] = &[
     // The spool is the buffer. These only have to hold the worker's window; librdkafka's default is 1 GiB.
     ("queue.buffering.max.messages", "20000"),
     ("queue.buffering.max.kbytes", "16384"),
-    ("linger.ms", "50"),
+    ("linger.ms", "100"),
     ("batch.size", "262144"),
     ("compression.type", "zstd"),
     // The same partition for a key as Java producers choose.

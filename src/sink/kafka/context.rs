@@ -1,7 +1,7 @@
 //! What librdkafka calls back: delivery reports, errors, statistics, logs. All on the thread that polls.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientContext;
@@ -25,6 +25,8 @@ pub(super) struct Context {
     counters: Arc<Counters>,
     reports: Mutex<Vec<Report>>,
     finished: AtomicBool,
+    /// How often librdkafka called.
+    calls: AtomicU64,
 }
 
 /// The few statistics that are worth a metric.
@@ -46,7 +48,16 @@ struct Broker {
 
 impl Context {
     pub(super) fn new(counters: Arc<Counters>) -> Self {
-        Self { counters, reports: Mutex::default(), finished: AtomicBool::new(false) }
+        Self { counters, reports: Mutex::default(), finished: AtomicBool::new(false), calls: AtomicU64::new(0) }
+    }
+
+    /// How often librdkafka has called so far.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.load(Relaxed)
+    }
+
+    fn called(&self) {
+        self.calls.fetch_add(1, Relaxed);
     }
 
     /// The reports since the last time.
@@ -64,6 +75,7 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        self.called();
         let said = match result {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(code(error)),
@@ -74,11 +86,13 @@ impl ProducerContext for Context {
 
 impl ClientContext for Context {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.called();
         // librdkafka repeats itself at every attempt to connect; what matters is told once, below and by the worker.
         debug!(target: "librdkafka", facility, "{message}");
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
+        self.called();
         let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else { return };
         let brokers = statistics.brokers.values();
         self.counters.connected(brokers.clone().any(|broker| broker.state == "UP"));
@@ -87,6 +101,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.called();
         let trouble = match classify(code(&error)) {
             Verdict::Retry(trouble) | Verdict::Refuse(trouble) => trouble,
             Verdict::Fatal => {

@@ -86,6 +86,25 @@ fn values(brokers: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn waiting_costs_no_processor_time() {
+    let cluster = cluster();
+    let (plan, _) = plan(settings(&cluster, &[]), Path::new("."));
+    let mut sink = plan.maker(std::sync::Arc::default())().unwrap();
+    let mut settled = Vec::new();
+    let used = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    let (started, before) = (Instant::now(), used());
+    for wait in [Duration::ZERO, Duration::from_millis(5)].repeat(50) {
+        sink.settle(wait, &mut settled).unwrap();
+    }
+    assert!(started.elapsed() >= Duration::from_millis(250), "it does wait");
+    let used = used().saturating_sub(before);
+    assert!(used < Duration::from_millis(20), "{used:?} in 100 looks for news");
+}
+
+#[test]
 fn kafka_conforms() {
     let mut clusters = Vec::new();
     suite(|dir| {
