@@ -95,6 +95,8 @@ impl Group {
 
     /// Waits up to `wait` for a record and hands it over; whether there was one. Brokers that come and go are waited for.
     pub fn next(&self, wait: Duration, take: impl FnOnce(Received<'_>)) -> bool {
+        // Within less than a whole millisecond rdkafka asks again and again.
+        let wait = Duration::from_millis(wait.as_micros().div_ceil(1000) as u64);
         match self.consumer.poll(wait) {
             Some(Ok(message)) => {
                 let headers = message.headers().map(|headers| {
