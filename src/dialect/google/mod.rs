@@ -24,6 +24,7 @@ use super::{Ask, AskError, Dialect, Operation, Payload, Reading, Route, Streams}
 use interactions::Interactions;
 use target::Target;
 
+pub(super) use interactions::route_of_get;
 pub(super) use usage::GoogleUsage;
 
 /// What a path (without slash at its end) asks for, under any prefix.
@@ -41,11 +42,6 @@ pub(super) fn route(path: &str) -> Option<Route> {
         _ => return None,
     };
     Some(Route { dialect, operation })
-}
-
-/// The same for `GET`: what only asks for what is there has no usage of its own, but an interaction in the background.
-pub(super) fn route_of_get(path: &str) -> Option<Route> {
-    interactions::route_of_get(path)
 }
 
 /// All that the routes above may choose.

@@ -33,8 +33,9 @@ pub(super) fn route(path: &str) -> Option<Route> {
     route_of_get(path.strip_suffix("/cancel")?)
 }
 
-/// The same by `GET`.
-pub(super) fn route_of_get(path: &str) -> Option<Route> {
+/// The same by `GET`: what only asks for what is there has no usage of its own, but an interaction in the background. No
+/// other of Google's formats is asked for so.
+pub(in crate::dialect) fn route_of_get(path: &str) -> Option<Route> {
     let (list, id) = path.rsplit_once('/')?;
     let is_one = list.ends_with("/interactions") && !id.is_empty();
     is_one.then_some(Route { dialect: &Interactions::Again, operation: Operation::Other })
