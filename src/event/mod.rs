@@ -25,7 +25,7 @@ pub use loss::{Damage, LOSS_TYPE, LossData, LossEvent, LossReason};
 pub use parts::{
     Capture, Cost, Delivered, LimitsUsed, LocalCount, Outcome, Previous, RequestFacts, Sequence, Timing, Workload,
 };
-pub use snapshot::Snapshot;
+pub use snapshot::{Reported, Snapshot, Tokens};
 pub use spans::Spans;
 pub use unnumbered::Unnumbered;
 

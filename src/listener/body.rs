@@ -8,19 +8,20 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::activity::InFlight;
 
-/// A body with the request that it answers. The box pins it without unsafe code, once per answer.
+/// A body with the request that it answers. It lies in the place that hyper keeps for it, with no box of its own: one
+/// place fewer to be fetched for each frame.
 pub(super) struct Outgoing<B> {
-    body: Pin<Box<B>>,
+    body: B,
     flight: InFlight,
 }
 
 impl<B> Outgoing<B> {
     pub(super) fn new(body: B, flight: InFlight) -> Self {
-        Self { body: Box::pin(body), flight }
+        Self { body, flight }
     }
 }
 
-impl<B: Body> Body for Outgoing<B> {
+impl<B: Body + Unpin> Body for Outgoing<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -29,7 +30,7 @@ impl<B: Body> Body for Outgoing<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         self.flight.asked();
-        let frame = self.body.as_mut().poll_frame(cx);
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(frame, Poll::Ready(Some(_))) {
             self.flight.handed();
         }

@@ -7,7 +7,8 @@
 //!
 //! Streams are many and last, and encoding their events anew each second was a third of what they cost. So the first
 //! snapshot is a whole event, and those after it are the numbers that have changed, as long as nothing else has: the spool
-//! puts them into that event if it is ever needed. Once the provider has reported usage each is whole again.
+//! puts them into that event if it is ever needed. Once the provider reports usage, which some do with each chunk, the next
+//! is whole again, and those after it say what was reported last.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use super::draft::Draft;
 use super::price::{self, Bill};
 use super::seal::BYTES_PER_TOKEN;
-use crate::event::Snapshot;
+use crate::event::{Reported, Snapshot, Tokens};
 use crate::spool::Commit;
 use crate::types::{PriceTable, Usage};
 
@@ -32,7 +33,7 @@ pub(super) enum Owed {
     Again,
 }
 
-/// What the spool was told as a whole event with an estimate, besides its numbers.
+/// What the spool was told as a whole event, besides its numbers.
 #[derive(Debug)]
 pub(super) struct Told {
     prices: Arc<PriceTable>,
@@ -40,6 +41,10 @@ pub(super) struct Told {
     row: Option<usize>,
     /// How many flags there were: none is ever taken away.
     flags: usize,
+    /// Whether its usage was the provider's.
+    reported: bool,
+    /// Whether it had a cost.
+    paid: bool,
 }
 
 impl Draft {
@@ -68,18 +73,25 @@ impl Draft {
         let (told, data) = (self.told.as_ref()?, &self.event.data);
         let same = Arc::ptr_eq(&told.prices, &self.meter.catalog.load().prices)
             && told.flags == data.flags.len()
+            && told.reported == self.reading.has_usage()
             && data.model_served == self.reading.model_served;
-        if self.reading.has_usage() || !same {
+        if !same {
             return None;
         }
-        let (input_tokens, output_tokens) = self.estimate();
-        Some(Snapshot {
-            delivered: self.delivered,
-            spans: self.marks.spans(),
-            input_tokens,
-            output_tokens,
-            cost: price::parts(&told.prices, told.row, &Bill::estimated(input_tokens, output_tokens)),
-        })
+        let (tokens, bill) = self.tokens_so_far()?;
+        let cost = price::parts(&told.prices, told.row, &bill);
+        let snapshot = Snapshot { delivered: self.delivered, spans: self.marks.spans(), tokens, cost };
+        (told.paid == cost.is_some()).then_some(snapshot)
+    }
+
+    /// What the usage so far comes to; `None` where only a whole event can say it.
+    fn tokens_so_far(&self) -> Option<(Tokens, Bill)> {
+        let Some(usage) = self.reading.usage() else {
+            let (input, output) = self.estimate();
+            return Some((Tokens::Estimated { input, output }, Bill::estimated(input, output)));
+        };
+        let usage = Usage { complete: false, ..usage };
+        Some((Tokens::Reported(Reported::of(&usage)?), Bill::of(&usage, self.reading.billed())))
     }
 
     fn note_whole(&mut self) {
@@ -89,9 +101,9 @@ impl Draft {
         let recorded = self.record_progress(usage, &prices);
         let data = &mut self.event.data;
         data.flags.retain(|flag| flag != PARTIAL);
-        self.told = (recorded && !self.reading.has_usage()).then(|| {
+        self.told = recorded.then(|| {
             let row = price::place(&prices, self.reading.model_served.as_deref(), data.model_requested.as_deref());
-            Told { prices, row, flags }
+            Told { prices, row, flags, reported: self.reading.has_usage(), paid: data.cost.is_some() }
         });
     }
 

@@ -43,11 +43,11 @@ impl Begun {
     /// Takes the numbers of now; the checksum of what they go on from.
     pub(super) fn go_on(&mut self, snapshot: &Snapshot) -> u32 {
         if let Some(since) = &mut self.since {
-            since.snapshot = *snapshot;
+            since.snapshot.clone_from(snapshot);
             return since.from;
         }
         let from = crc32c::crc32c(&self.payload);
-        self.since = Some(Box::new(Since { from, snapshot: *snapshot }));
+        self.since = Some(Box::new(Since { from, snapshot: snapshot.clone() }));
         from
     }
 

@@ -15,8 +15,8 @@ pub(super) const HEAD_BYTES: usize = 28;
 pub(super) const MAX_KEY_BYTES: usize = 256;
 /// The longest payload: the key's length, the key, the event.
 pub(super) const MAX_PAYLOAD_BYTES: usize = 2 + MAX_KEY_BYTES + event::MAX_BYTES;
-/// The payload of a FURTHER.
-pub(super) const FURTHER_BYTES: usize = 4 + Snapshot::BYTES;
+/// What stands before the snapshot in a FURTHER's payload.
+pub(super) const FURTHER_PREFIX: usize = 4;
 /// The longest record.
 pub(super) const MAX_RECORD_BYTES: usize = size(MAX_PAYLOAD_BYTES);
 /// Records begin at multiples of this.
@@ -114,7 +114,7 @@ impl Found<'_> {
 
     /// What a FURTHER goes on from, by its checksum, and with which numbers.
     pub(super) fn further(&self) -> Option<(u32, Snapshot)> {
-        let (from, snapshot) = self.payload.split_first_chunk::<4>()?;
+        let (from, snapshot) = self.payload.split_first_chunk::<FURTHER_PREFIX>()?;
         Some((u32::from_le_bytes(*from), Snapshot::decode(snapshot)?))
     }
 

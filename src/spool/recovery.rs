@@ -52,7 +52,7 @@ struct Left<'a> {
 impl Left<'_> {
     /// What goes on from another event is ignored: a damaged one stood between.
     fn follow(&mut self, further: (u32, Snapshot)) {
-        if self.further.is_none_or(|(from, _)| from == further.0) {
+        if self.further.as_ref().is_none_or(|(from, _)| *from == further.0) {
             self.further = Some(further);
         }
     }
@@ -154,7 +154,7 @@ impl Found {
             }
         }
         for (key, left) in begun {
-            self.keep(key, &left);
+            self.keep(key, left);
         }
         let used = scan.used() as u64;
         self.accounts.begins(id);
@@ -176,7 +176,7 @@ impl Found {
     }
 
     /// Takes in what a segment leaves open.
-    fn keep(&mut self, key: (u64, u64), left: &Left<'_>) {
+    fn keep(&mut self, key: (u64, u64), left: Left<'_>) {
         if let Some(payload) = left.payload {
             self.open.insert(key, Begun::new(payload.to_vec()));
         }

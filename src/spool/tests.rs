@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use super::{Reader, Record, Spool};
 use crate::config::{self, SyncMode, WhenFull};
-use crate::event::{self, Delivered, Snapshot, Spans};
+use crate::event::{self, Delivered, Snapshot, Spans, Tokens};
 
 const NOW: Duration = Duration::ZERO;
 const LONG: Duration = Duration::from_secs(20);
@@ -82,7 +82,8 @@ fn estimate(text: &str, bytes: usize) -> Vec<u8> {
 /// Other numbers of it.
 fn numbers(bytes: u64) -> Snapshot {
     let delivered = Delivered { bytes, ..Delivered::default() };
-    Snapshot { delivered, spans: Spans::default(), input_tokens: 1, output_tokens: bytes / 4, cost: None }
+    let tokens = Tokens::Estimated { input: 1, output: bytes / 4 };
+    Snapshot { delivered, spans: Spans::default(), tokens, cost: None }
 }
 
 /// One whole request.

@@ -10,7 +10,7 @@ use std::sync::{Arc, MutexGuard};
 use tracing::{error, warn};
 
 use super::loss;
-use super::record::{self, FURTHER_BYTES};
+use super::record::{self, FURTHER_PREFIX};
 use super::shared::{Grown, Shared};
 use super::stats::Counters;
 use super::sync::Commit;
@@ -159,10 +159,11 @@ impl Ticket {
         self.write_spare(payload.len(), |log| log.progress(self.number, payload))
     }
 
-    /// As [`Self::progress`], where nothing has changed but these numbers since that recorded an event: in a tenth of the
-    /// bytes, and without the event.
+    /// As [`Self::progress`], where nothing has changed but these numbers since that recorded an event: in a fraction of
+    /// the bytes, and without the event.
     pub fn progress_further(&mut self, snapshot: &Snapshot) -> bool {
-        self.stage == Stage::Open && self.write_spare(FURTHER_BYTES, |log| log.further(self.number, snapshot))
+        let bytes = FURTHER_PREFIX + snapshot.bytes();
+        self.stage == Stage::Open && self.write_spare(bytes, |log| log.further(self.number, snapshot))
     }
 
     /// Writes what can be done without, where there is room for that.

@@ -1,8 +1,8 @@
 //! The body of an answer: the upstream's frames as they are, ended by an error when they stop coming.
 //!
 //! The time between frames counts only while somebody waits for one: a client that reads slowly is never blamed on the
-//! upstream. One timer serves the whole body; it is made at the first wait, moved only when it fires, and looked at only
-//! then: of the frames of a stream nearly none is late. The clock is looked at then, too, and never for a frame.
+//! upstream. One timer serves the whole body; it is made at the first wait and moved only when it fires: of the frames of a
+//! stream nearly none is late.
 
 use std::future::Future;
 use std::io;
@@ -124,7 +124,7 @@ const TICKS: u32 = 8;
 
 /// How long nothing has come, while something was asked for: at least the limit, at most a tick more.
 ///
-/// A frame only leaves a mark, which costs no look at the clock. A tick in which one came counts nothing; and whoever
+/// A frame only leaves a mark. A tick in which one came counts nothing; and whoever
 /// does not ask for a while has got one in the tick in which it stopped.
 #[derive(Debug)]
 struct Idle {
@@ -133,9 +133,29 @@ struct Idle {
     moved: bool,
     /// So many whole ticks before it were quiet.
     quiet: u32,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
     /// Who is woken when it fires.
     waker: Option<Waker>,
+}
+
+/// Fires at the end of a tick.
+#[derive(Debug)]
+struct Timer {
+    /// When. Asked for each frame, so it does not lie with the rest, which would have to be fetched for that.
+    due: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Timer {
+    fn new(after: Duration) -> Self {
+        let sleep = Box::pin(tokio::time::sleep(after));
+        Self { due: sleep.deadline(), sleep }
+    }
+
+    fn again(&mut self, after: Duration) {
+        self.due = Instant::now() + after;
+        self.sleep.as_mut().reset(self.due);
+    }
 }
 
 impl Idle {
@@ -150,20 +170,20 @@ impl Idle {
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| {
             self.moved = false;
-            Box::pin(tokio::time::sleep(self.tick))
+            Timer::new(self.tick)
         });
         let awaited = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if awaited && !timer.is_elapsed() {
+        if awaited && Instant::now() < timer.due {
             return Poll::Pending;
         }
         self.waker = Some(cx.waker().clone());
         loop {
-            ready!(timer.as_mut().poll(cx));
+            ready!(timer.sleep.as_mut().poll(cx));
             self.quiet = if std::mem::take(&mut self.moved) { 0 } else { self.quiet + 1 };
             if self.quiet >= TICKS {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(Instant::now() + self.tick);
+            timer.again(self.tick);
         }
     }
 }

@@ -58,7 +58,7 @@ async fn start<S, F, B>(config: &Proxy, service: S) -> Running
 where
     S: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
 {
     let listener = Listener::bind(config).await.unwrap();
     let (trigger, shutdown) = Shutdown::new();

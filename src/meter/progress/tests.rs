@@ -121,10 +121,29 @@ fn whatever_else_changes_is_told_whole() {
 
         let with_usage =
             text.replace("]}", r#"],"usage":{"prompt_tokens":5,"completion_tokens":6,"total_tokens":11}}"#);
-        for _ in 0..2 {
-            assert!(!stream.passes(&with_usage).await, "the provider has reported usage");
-            assert!(stream.is_told_as_if_whole().contains(r#""source":"provider""#));
+        assert!(!stream.passes(&with_usage).await, "the provider has reported usage");
+        assert!(stream.is_told_as_if_whole().contains(r#""source":"provider""#));
+    });
+}
+
+#[test]
+fn what_the_provider_reports_with_each_chunk_is_told_with_the_numbers() {
+    let with_usage = |output: u64| {
+        let usage = format!(r#"],"usage":{{"prompt_tokens":5,"completion_tokens":{output}}}}}"#);
+        content("gpt-4o", "a").replace("]}", &usage)
+    };
+    on_a_standing_clock(async |stream| {
+        assert!(!stream.passes(&with_usage(1)).await);
+        for output in 2..5 {
+            assert!(stream.passes(&with_usage(output)).await);
+            let event = stream.is_told_as_if_whole();
+            assert!(event.contains(&format!(r#""output_tokens":{output},"#)), "{event}");
+            assert!(event.contains(&format!(r#""raw":{{"prompt_tokens":5,"completion_tokens":{output}}}"#)), "{event}");
+            assert!(event.contains(r#""complete":false"#) && event.contains("total_nano"), "{event}");
         }
+        let long = with_usage(5).replace("}}", &format!(r#","more":"{}"}}}}"#, "x".repeat(1024)));
+        assert!(!stream.passes(&long).await, "it takes much room");
+        assert!(stream.is_told_as_if_whole().contains(r#""more":"xx"#));
     });
 }
 

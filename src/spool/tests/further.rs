@@ -9,7 +9,7 @@ use super::{copy, deliver, drain, estimate, event, losses, numbers, read, record
 use crate::config::SyncMode;
 use crate::event::Snapshot;
 use crate::spool::disk::recorded::{Fault, Recorder};
-use crate::spool::record::{FURTHER_BYTES, HEAD_BYTES};
+use crate::spool::record::{FURTHER_PREFIX, HEAD_BYTES};
 use crate::spool::{Spool, Ticket};
 
 /// A request that has come to this event, all before it being older.
@@ -128,14 +128,14 @@ fn damage_costs_the_record_it_hits_and_mixes_nothing() {
         let events = texts(&records).into_iter().filter(|text| !text.contains("dev.tollgate.loss"));
         (events.collect::<Vec<_>>(), lost)
     };
-    let (last, before) = (&numbers(20).encode()[8..16], &numbers(10).encode()[8..16]);
+    let (last, before) = (&numbers(20).words()[8..16], &numbers(10).words()[8..16]);
     assert_eq!(after(&[(last, 0)]), (vec![with("a", &numbers(10))], vec![]));
     assert_eq!(after(&[(before, 0)]), (vec![with("a", &numbers(20))], vec![]));
     assert_eq!(after(&[(last, 0), (before, 0)]), (vec![texts_of("a")], vec![]));
     let (intent, old, new): (&[u8], &[u8], &[u8]) = (b"intent", br#""text":"old"#, br#""text":"a"#);
     assert_eq!(after(&[(new, 0)]), (vec![with("old", &numbers(7_777))], vec![]), "other numbers are none of its");
     assert_eq!(after(&[(intent, 0)]), (vec![with("a", &numbers(20))], vec![]));
-    let sevens = &numbers(7_777).encode()[8..16];
+    let sevens = &numbers(7_777).words()[8..16];
     assert_eq!(after(&[(intent, 0), (old, 0), (sevens, 0), (new, 0)]), (vec![], vec![1]), "numbers alone are no event");
 }
 
@@ -147,7 +147,8 @@ fn what_another_version_may_write_is_left_out() {
     assert!(ticket.progress_further(&numbers(10)));
     let mut log = first.0.shared.log();
     let head = log.head(crate::spool::record::Kind::Further, ticket.sequence().number);
-    for payload in [&b""[..], b"abc", &[9; FURTHER_BYTES], &[0; FURTHER_BYTES + 8]] {
+    let bytes = FURTHER_PREFIX + numbers(0).bytes();
+    for payload in [&b""[..], b"abc", &vec![9; bytes], &vec![0; bytes + 8]] {
         assert!(log.fit(HEAD_BYTES + payload.len() + 8));
         log.append(head, &[payload]);
     }

@@ -51,7 +51,7 @@ impl Log {
     pub(in crate::spool) fn further(&mut self, number: u64, snapshot: &Snapshot) {
         let Some(open) = self.open.get_mut(&number) else { return };
         let from = open.begun.go_on(snapshot);
-        self.append(self.head(Kind::Further, number), &[&from.to_le_bytes(), &snapshot.encode()]);
+        self.append(self.head(Kind::Further, number), &[&from.to_le_bytes(), &snapshot.words(), snapshot.report()]);
     }
 
     /// Ends a ticket with its FINAL; `fit` must have said yes.
