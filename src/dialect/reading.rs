@@ -154,13 +154,14 @@ impl Reading {
         counts
     }
 
-    /// Takes in the usage object of an event that was only compared.
-    fn take_in(&mut self) {
-        if !self.compared_raw.is_empty() {
-            let (counts, raw) = (self.latest(), self.compared().and_then(one_line));
-            (self.counts, self.raw) = (counts, raw.or(self.raw.take()));
-            self.compared_raw.clear();
+    /// Takes in the usage object of an event that was only compared: worth it for who asks for more than one thing of it.
+    pub fn take_in(&mut self) {
+        if let Some(object) = self.compared() {
+            let (later, raw) = (self.alike.counts(object), one_line(object));
+            later.inspect(|later| self.counts.update(later));
+            self.raw = raw.or(self.raw.take());
         }
+        self.compared_raw.clear();
     }
 
     /// Has an event read, and remembers it where others may be like it.

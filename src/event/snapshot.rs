@@ -24,6 +24,8 @@ const CONTENT: u64 = 1 << 9;
 const COST: u64 = 1 << 10;
 const WORDS: usize = 15;
 const WORD_BYTES: usize = WORDS * 8;
+/// Room for this much is made at once.
+const USUAL_REPORT: usize = 512;
 /// Usage that takes more than this is not worth a snapshot: the event is told whole.
 const LONGEST_REPORT: usize = 1024;
 /// More than the parts can grow by, but for what is reported.
@@ -59,23 +61,23 @@ pub enum Tokens {
 /// A usage that a provider has reported, as an event says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reported {
-    text: Box<str>,
+    text: String,
     output_tokens: Option<u64>,
 }
 
 impl Reported {
     /// `None` where it is not a provider's, or takes more than a snapshot is worth.
     pub fn of(usage: &Usage) -> Option<Self> {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(USUAL_REPORT);
         line::write(&mut text, usage).ok()?;
         let text = String::from_utf8(text).ok().filter(|text| text.len() <= LONGEST_REPORT)?;
-        (usage.source == Source::Provider).then(|| Self { text: text.into(), output_tokens: usage.output_tokens })
+        (usage.source == Source::Provider).then_some(Self { text, output_tokens: usage.output_tokens })
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= LONGEST_REPORT)?;
         let usage = serde_json::from_str::<Usage>(text).ok().filter(|usage| usage.source == Source::Provider)?;
-        Some(Self { text: text.into(), output_tokens: usage.output_tokens })
+        Some(Self { text: text.to_owned(), output_tokens: usage.output_tokens })
     }
 }
 

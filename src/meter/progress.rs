@@ -61,6 +61,7 @@ impl Draft {
             return;
         }
         self.progress_due = self.marks.last_content().map(|now| now + EVERY);
+        self.reading.take_in();
         match self.snapshot() {
             // Without room for this there is none for more.
             Some(snapshot) => drop(self.ticket.progress_further(&snapshot)),

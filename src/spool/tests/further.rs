@@ -128,14 +128,15 @@ fn damage_costs_the_record_it_hits_and_mixes_nothing() {
         let events = texts(&records).into_iter().filter(|text| !text.contains("dev.tollgate.loss"));
         (events.collect::<Vec<_>>(), lost)
     };
-    let (last, before) = (&numbers(20).words()[8..16], &numbers(10).words()[8..16]);
+    // With the word before them: by themselves these bytes may be the end of a checksum and zeros.
+    let (last, before) = (&numbers(20).words()[..16], &numbers(10).words()[..16]);
     assert_eq!(after(&[(last, 0)]), (vec![with("a", &numbers(10))], vec![]));
     assert_eq!(after(&[(before, 0)]), (vec![with("a", &numbers(20))], vec![]));
     assert_eq!(after(&[(last, 0), (before, 0)]), (vec![texts_of("a")], vec![]));
     let (intent, old, new): (&[u8], &[u8], &[u8]) = (b"intent", br#""text":"old"#, br#""text":"a"#);
     assert_eq!(after(&[(new, 0)]), (vec![with("old", &numbers(7_777))], vec![]), "other numbers are none of its");
     assert_eq!(after(&[(intent, 0)]), (vec![with("a", &numbers(20))], vec![]));
-    let sevens = &numbers(7_777).words()[8..16];
+    let sevens = &numbers(7_777).words()[..16];
     assert_eq!(after(&[(intent, 0), (old, 0), (sevens, 0), (new, 0)]), (vec![], vec![1]), "numbers alone are no event");
 }
 
